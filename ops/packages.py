@@ -1,0 +1,256 @@
+"""The dbt packages: from dbt's hub, else from the user's cache, else our stand-ins.
+
+Two dbt projects need packages: this one, and the small one that Elementary's command line
+(``edr``) carries inside its Python package. Both are served here, so that plain ``dbt build`` and
+plain ``edr report`` find what they look for and never ask the network themselves.
+
+Nothing is half installed: a tree is made beside its place, then renamed into it, under a lock.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from filelock import FileLock
+
+from ops import hub as dbt_hub
+
+Origin = Literal["hub", "cache", "stand-ins"]
+Pins = Mapping[str, str]  # package name -> exact version
+
+STAND_INS = Path(__file__).parent / "standins"
+MARKER = ".millrace.json"
+
+
+class PackagesError(Exception):
+    """The dbt packages cannot be installed; the message says which, and what to do."""
+
+
+@dataclass(frozen=True)
+class Installed:
+    """What ``install`` did. ``notes`` says why a better origin was not used; one line each."""
+
+    origin: Origin
+    packages: Pins
+    changed: bool
+    seconds: float
+    notes: tuple[str, ...] = ()
+
+
+def install(
+    project: Path,
+    *,
+    source: Literal["auto", "hub", "cache", "stand-ins"] = "auto",
+    cache: Path | None = None,
+    hub: str | None = None,
+    edr: Path | None = None,
+    refresh: bool = False,
+) -> Installed:
+    """Puts the packages of ``packages.yml`` into ``dbt_packages`` of the project and of ``edr``.
+
+    Args:
+        project: the dbt project's root.
+        source: one origin, or ``auto``: the hub, else the cache, else our stand-ins.
+        cache: Millrace's cache folder; ``~/.cache/millrace`` when not given.
+        hub: address of the hub; dbt's own setting when not given.
+        edr: the dbt project of Elementary's command line; the installed one when not given.
+        refresh: asks the hub again although stand-ins of the versions asked for are in place.
+
+    Raises:
+        PackagesError: no origin allowed by ``source`` has what ``packages.yml`` asks for.
+    """
+    start = time.perf_counter()
+    cache = (cache or Path.home() / ".cache" / "millrace") / "dbt_packages"
+    homes = [home for home in (project, edr or edr_project()) if home is not None]
+    pins = {home: asked(home) for home in homes}
+    allowed: tuple[Origin, ...] = ("hub", "cache", "stand-ins") if source == "auto" else (source,)
+    there = _in_place(pins, allowed, cache, refresh)
+    if there is not None:
+        return Installed(there, pins[project], False, time.perf_counter() - start)
+    cache.mkdir(parents=True, exist_ok=True)
+    notes: list[str] = []
+    with FileLock(cache / ".lock"):
+        for origin in allowed:
+            try:
+                if origin == "hub":
+                    for home in homes:
+                        _keep(dbt_hub.fetch(home, cache, hub), cache, pins[home])
+                trees = {home: _trees(origin, pins[home], cache) for home in homes}
+            except (PackagesError, dbt_hub.HubError) as error:
+                notes.append(f"{origin}: {error}")
+                continue
+            for home in homes:
+                _place(home / "dbt_packages", trees[home], _marker(origin, pins[home]))
+            seconds = time.perf_counter() - start
+            return Installed(origin, pins[project], True, seconds, tuple(notes))
+    raise PackagesError("no dbt packages for " + str(project) + "\n  " + "\n  ".join(notes))
+
+
+def origin(project: Path) -> Origin | None:
+    """Where the project's installed packages came from; None: not installed by Millrace."""
+    found = _read_marker(project / "dbt_packages").get("origin")
+    return found if found in ("hub", "cache", "stand-ins") else None
+
+
+def edr_project() -> Path | None:
+    """The dbt project inside Elementary's command line; None where it is not installed."""
+    spec = importlib.util.find_spec("elementary")
+    if spec is None or spec.origin is None:
+        return None
+    return Path(spec.origin).parent / "monitor" / "dbt_project"
+
+
+def asked(project: Path) -> Pins:
+    """The hub packages that ``packages.yml`` names, with the exact version of each.
+
+    A range is settled by the project's ``package-lock.yml``.
+
+    Raises:
+        PackagesError: ``packages.yml`` is missing, or gives a range that no lock settles.
+    """
+    path = project / "packages.yml"
+    if not path.exists():
+        raise PackagesError(f"{path} is missing")
+    locked = {p.get("package"): p["version"] for p in _entries(project / "package-lock.yml")}
+    pins: dict[str, str] = {}
+    for entry in _entries(path):
+        package, version = entry.get("package"), entry.get("version")
+        if package is None:
+            continue
+        if not isinstance(version, str) or not version[:1].isdigit():
+            version = locked.get(package)
+        if version is None:
+            raise PackagesError(f"{path}: give one exact version of {package}, such as 1.2.3")
+        pins[str(package).rpartition("/")[2]] = version
+    return pins
+
+
+def _entries(path: Path) -> list[dict[str, Any]]:
+    """The entries of a packages file; none where there is no such file."""
+    if not path.exists():
+        return []
+    return (yaml.safe_load(path.read_text()) or {}).get("packages") or []
+
+
+def _in_place(
+    pins: Mapping[Path, Pins], allowed: tuple[Origin, ...], cache: Path, refresh: bool
+) -> Origin | None:
+    """The origin of the packages when all that is asked for is already there, else None."""
+    found: set[Origin] = set()
+    for home, wanted in pins.items():
+        place = home / "dbt_packages"
+        marker = _read_marker(place)
+        kind = marker.get("origin")
+        if kind not in allowed or marker != _marker(kind, wanted):
+            return None
+        if any(not (place / name / "dbt_project.yml").exists() for name in wanted):
+            return None
+        found.add(kind)
+    if len(found) != 1:
+        return None
+    kind = found.pop()
+    if kind == "stand-ins" and len(allowed) > 1:
+        better = all(_cached(wanted, cache) for wanted in pins.values())
+        return None if refresh or better else kind
+    return kind
+
+
+def _cached(pins: Pins, cache: Path) -> bool:
+    return all((cache / f"{name}-{version}").is_dir() for name, version in pins.items())
+
+
+def _trees(kind: Origin, pins: Pins, cache: Path) -> dict[str, Path]:
+    """The folder of each package at its origin."""
+    if kind == "stand-ins":
+        trees = {name: STAND_INS / name for name in pins}
+        hint = "there is no stand-in for {}: run `millrace deps` where dbt's hub can be reached"
+    else:
+        resolved = {**pins, **_resolved(cache, pins)}
+        trees = {name: cache / f"{name}-{version}" for name, version in resolved.items()}
+        hint = "{} is not in " + str(cache)
+    missing = [tree.name for tree in trees.values() if not tree.is_dir()]
+    if missing:
+        raise PackagesError(hint.format(", ".join(missing)))
+    return trees
+
+
+def _keep(fetched: dbt_hub.Fetched, cache: Path, pins: Pins) -> None:
+    """Moves what the hub gave into the cache, and remembers what the request resolved to."""
+    for name, version in fetched.versions.items():
+        place = cache / f"{name}-{version}"
+        if not place.is_dir():
+            (fetched.folder / name).rename(place)
+    _resolved_path(cache, pins).write_text(json.dumps(dict(fetched.versions)))
+    shutil.rmtree(fetched.folder.parent)
+
+
+def _resolved_path(cache: Path, pins: Pins) -> Path:
+    digest = hashlib.sha256(json.dumps(dict(pins), sort_keys=True).encode()).hexdigest()
+    return cache / f"{digest[:16]}.json"
+
+
+def _resolved(cache: Path, pins: Pins) -> dict[str, str]:
+    path = _resolved_path(cache, pins)
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def _marker(kind: Origin, pins: Pins) -> dict[str, Any]:
+    marker: dict[str, Any] = {"origin": kind, "packages": dict(pins)}
+    if kind == "stand-ins":
+        digest = hashlib.sha256()
+        for path in sorted(STAND_INS.rglob("*")):
+            if path.is_file():
+                digest.update(path.relative_to(STAND_INS).as_posix().encode())
+                digest.update(path.read_bytes())
+        marker["digest"] = digest.hexdigest()
+    return marker
+
+
+def _read_marker(place: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads((place / MARKER).read_text()))
+    except (OSError, ValueError):
+        return {}
+
+
+def _place(place: Path, trees: Mapping[str, Path], marker: Mapping[str, Any]) -> None:
+    """Replaces a folder of packages by copies of the given trees."""
+    with _beside(place) as new:
+        for name, tree in trees.items():
+            shutil.copytree(tree, new / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
+        (new / MARKER).write_text(json.dumps(marker, indent=1))
+        old = Path(tempfile.mkdtemp(prefix=".old_packages_", dir=place.parent))
+        try:
+            if place.exists():
+                place.rename(old / "packages")
+            new.rename(place)
+        finally:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+@contextmanager
+def _beside(place: Path) -> Iterator[Path]:
+    """A new folder on the same disk as ``place``; removed when it was not renamed."""
+    try:
+        folder = Path(tempfile.mkdtemp(prefix=".new_packages_", dir=place.parent))
+    except OSError as error:
+        raise PackagesError(
+            f"cannot write to {place.parent}: {os.strerror(error.errno or 0)}"
+        ) from error
+    try:
+        folder.chmod(0o755)
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
