@@ -1,0 +1,174 @@
+"""Publish: readers see one whole snapshot of all marts, or the one before.
+
+dbt builds the marts in a file of their own. Publishing copies that file beside the readers' file
+and renames the copy over it. A rename within a folder is atomic and leaves the old file to those
+who have it open, so no reader ever waits, sees a half-written table or meets a lock.
+"""
+
+import os
+import shutil
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import duckdb
+
+SNAPSHOT = "marts.duckdb"
+"""The readers' file in the published folder."""
+
+_PARTIAL = f".{SNAPSHOT}.partial-"
+
+
+class PublishError(Exception):
+    """The marts cannot be published; the former snapshot stays as it was."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """A snapshot as published: its file, size in bytes, duration in seconds, number of tables."""
+
+    path: Path
+    bytes: int
+    seconds: float
+    tables: int
+
+
+def publish(marts: Path, published: Path) -> Published:
+    """Replace `published/marts.duckdb` by the present state of the file `marts`, atomically.
+
+    A kill at any moment leaves the former snapshot or the new one, whole; what it leaves besides
+    is removed by the next publish. No one else can write `marts` meanwhile.
+
+    Raises:
+        PublishError: `marts` is missing, empty, in use by someone else, or does not survive the
+            copy.
+    """
+    started = time.monotonic()
+    if not marts.is_file():
+        raise PublishError(f"{marts} is missing: there are no marts yet. Run: millrace build")
+    published.mkdir(parents=True, exist_ok=True)
+    target = published / SNAPSHOT
+    partial = published / f"{_PARTIAL}{os.getpid()}"
+    connection = _sole_writer(marts)
+    # DuckDB locks its file with POSIX locks, which a process loses as soon as it closes any
+    # descriptor of that file. So ours stays open to the end: it closes after the rename.
+    with marts.open("rb") as source:
+        try:
+            connection.execute("checkpoint")
+            wanted = _inventory(connection, connection.execute("select current_database()"))
+            if not wanted:
+                raise PublishError(f"{marts} holds no tables. Run: millrace build")
+            _no_log(marts)
+            for stale in published.glob(f"{_PARTIAL}*"):
+                stale.unlink(missing_ok=True)
+            _copy(source, partial)
+            _verify(partial, wanted)
+            # A reader who opened the old snapshot for writing may have left a log beside it.
+            # It belongs to that file; DuckDB must not look for it in the new one.
+            _log_of(target).unlink(missing_ok=True)
+            partial.replace(target)
+            _sync_folder(published)
+        except duckdb.Error as error:
+            raise PublishError(f"{marts} cannot be published: {error}") from error
+        finally:
+            connection.close()
+            partial.unlink(missing_ok=True)
+    seconds = time.monotonic() - started
+    return Published(target, target.stat().st_size, seconds, len(wanted))
+
+
+def release() -> None:
+    """Close the DuckDB files that dbt holds open in this process, if it ran here."""
+    adapter = sys.modules.get("dbt.adapters.duckdb.connections")
+    if adapter is not None:
+        adapter.DuckDBConnectionManager.close_all_connections()
+
+
+def _sole_writer(marts: Path) -> duckdb.DuckDBPyConnection:
+    """Open `marts` for writing, which keeps every other writer out."""
+    release()
+    try:
+        return duckdb.connect(marts)
+    except (duckdb.IOException, duckdb.BinderException) as error:
+        raise PublishError(
+            f"{marts} is in use or is not a DuckDB file. Publish again when its user is done: "
+            f"millrace publish\n{error}"
+        ) from error
+
+
+Inventory = dict[tuple[str, str], tuple[int, int]]
+"""(schema, table or view) -> (number of columns, number of rows)."""
+
+
+def _inventory(
+    connection: duckdb.DuckDBPyConnection, database: duckdb.DuckDBPyConnection
+) -> Inventory:
+    """What a database holds. Every relation is read, so a view with a lost source is an error."""
+    (name,) = database.fetchone() or ("",)
+    columns = connection.execute(
+        "select schema_name, table_name, count(*) from duckdb_columns()"
+        " where database_name = ? and not internal group by all",
+        [name],
+    ).fetchall()
+    found: Inventory = {}
+    for schema, table, count in columns:
+        relation = ".".join('"' + part.replace('"', '""') + '"' for part in (name, schema, table))
+        (rows,) = connection.execute(f"select count(*) from {relation}").fetchone() or (0,)
+        found[schema, table] = (count, rows)
+    return found
+
+
+def _no_log(marts: Path) -> None:
+    """Refuse to copy a file whose last changes are still in its write-ahead log."""
+    log = _log_of(marts)
+    if log.exists() and log.stat().st_size:
+        raise PublishError(f"{log} is not empty after a checkpoint. Try again: millrace publish")
+
+
+def _log_of(database: Path) -> Path:
+    return database.with_name(f"{database.name}.wal")
+
+
+def _copy(source: BinaryIO, partial: Path) -> None:
+    """Copy to a new file, on the disk when this returns; readable as the umask says.
+
+    The kernel copies, and where the file system can share blocks (XFS, Btrfs) it copies nothing.
+    """
+    with partial.open("xb") as copy:
+        left = os.fstat(source.fileno()).st_size
+        with suppress(OSError):  # another file system, or one that cannot: the plain copy below
+            while left and (done := os.copy_file_range(source.fileno(), copy.fileno(), left)):
+                left -= done
+        if left:
+            source.seek(0)
+            copy.seek(0)
+            copy.truncate()
+            shutil.copyfileobj(source, copy, 8 << 20)
+        copy.flush()
+        os.fsync(copy.fileno())
+
+
+def _verify(partial: Path, wanted: Inventory) -> None:
+    """Open the copy as readers will, under the name it will have, and compare it."""
+    with duckdb.connect() as reader:
+        path = str(partial).replace("'", "''")
+        alias = SNAPSHOT.removesuffix(".duckdb")
+        reader.execute(f"attach '{path}' as {alias} (read_only)")
+        found = _inventory(reader, reader.execute(f"select '{alias}'"))
+    if found != wanted:
+        parts = sorted(f"{s}.{t}" for s, t in wanted.keys() | found.keys()
+                       if wanted.get((s, t)) != found.get((s, t)))
+        raise PublishError(f"the copy differs from the marts in {', '.join(parts)}; nothing was "
+                           "published. Look at the disk, then: millrace publish")
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make a rename durable."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
