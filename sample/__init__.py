@@ -1,0 +1,8 @@
+"""The sample retailer: a real data set, delivered the way a retailer would deliver it.
+
+Tills (SQLite or PostgreSQL), a file drop and a web API; a clock moves them through the year.
+"""
+
+from sample.retailer import Retailer, services
+
+__all__ = ["Retailer", "services"]

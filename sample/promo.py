@@ -1,0 +1,108 @@
+"""The plan of the marketing agency's files: their rows, their faults, and what is sent twice."""
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+
+PROMOTIONS = {
+    "product_id": "bigint",
+    "store_id": "bigint",
+    "display_location": "varchar",
+    "mailer_location": "varchar",
+    "week": "integer",
+    "display_name": "varchar",
+}
+COUPONS = {
+    "coupon_upc": "bigint",
+    "product_id": "bigint",
+    "campaign_id": "bigint",
+    "copy_number": "integer",
+}
+COUPON_HEADER = ",".join(COUPONS) + "\n"
+
+FIRST_WEEK_WITH_NAME = 27
+"""From this week's file on, the display has its name beside its code."""
+
+RESENT: dict[int | date, int] = {8: 3, 31: 2, date(2017, 4, 17): 1}
+"""Week or day of a file that is sent again under another name: after how many days."""
+
+DISPLAY_NAMES = {
+    "0": "no display",
+    "1": "front of the store",
+    "2": "back of the store",
+    "3": "end of an aisle, front",
+    "4": "end of an aisle, middle",
+    "5": "end of an aisle, back",
+    "6": "end of an aisle, side",
+    "7": "inside the aisle",
+    "9": "second place in the store",
+    "A": "inside the shelf",
+}
+
+
+def week_begins(week: int) -> date:
+    """The day on which a week of the data set begins: a Monday, but for week 1, a Sunday."""
+    return date(2017, 1, 1) if week == 1 else date(2017, 1, 2) + timedelta(weeks=week - 2)
+
+
+def promotions(weeks: Sequence[int], with_name: bool) -> str:
+    """The SQL of the rows of these weeks' files, `broken_rules` last.
+
+    Every sixth week's file ends with two rows of a product that does not exist.
+    """
+    names = ", ".join(f"'{code}': '{name}'" for code, name in DISPLAY_NAMES.items())
+    name = f", map {{{names}}}[display_location] as display_name" if with_name else ""
+    listed = ", ".join(str(week) for week in weeks)
+    bad = [week for week in weeks if week % 6 == 3]
+    sql = f"""select product_id, store_id, display_location, mailer_location, week{name},
+            null::varchar as broken_rules
+        from source.promotions where week in ({listed})"""
+    for week in bad:
+        shown = f", '{DISPLAY_NAMES['1']}'" if with_name else ""
+        sql += f"""
+        union all select {99000000 + week}, null, '1', '0', {week}{shown}, '["required:store_id"]'
+        union all select {99000000 + week}, 367, '1', '0', 99{shown}, '["check:week"]'"""
+    return sql
+
+
+def coupon_lines() -> str:
+    """The SQL of every line of every coupon file, but its header.
+
+    Columns: delivered_on, line (from 1, the header not counted), text (with its line end), the
+    declared columns (null where the text has no such number), broken_rules. Exact repeats are
+    counted by copy_number. In files of 300 coupons and more a line is torn and another has a
+    letter in a number; both are extra lines.
+    """
+    return """
+    with numbered as materialized (
+        select c.*, d.delivered_on,
+            row_number() over (partition by c.coupon_upc, c.product_id, c.campaign_id)::integer
+                as copy_number
+        from source.coupons as c join source.campaign_descriptions as d using (campaign_id)
+    ),
+    placed as (
+        select *, coupon_upc || ',' || product_id || ',' || campaign_id || ',' || copy_number
+                as text,
+            row_number() over (
+                partition by delivered_on order by campaign_id, coupon_upc, product_id, copy_number
+            ) as place,
+            count(*) over (partition by delivered_on) as places
+        from numbered
+    ),
+    lines as (
+        select delivered_on, place * 3 as place, text, coupon_upc, product_id, campaign_id,
+            copy_number, null::varchar as broken_rules
+        from placed
+        union all
+        select delivered_on, place * 3 + 1, left(text, 11 + (place % 6)::integer),
+            null, null, null, null, '["unparsable"]'
+        from placed where places >= 300 and place = places // 3
+        union all
+        select delivered_on, place * 3 + 2,
+            coupon_upc || ',' || product_id || 'O,' || campaign_id || ',' || copy_number,
+            coupon_upc, null, campaign_id, copy_number, '["type:product_id"]'
+        from placed where places >= 300 and place = places // 2
+    )
+    select delivered_on, row_number() over (partition by delivered_on order by place) as line,
+        text || chr(10) as text, coupon_upc, product_id, campaign_id, copy_number, broken_rules
+    from lines
+    """
