@@ -80,6 +80,6 @@ class TillsUnreachableError(SampleError):
 
     def __init__(self, where: str, reason: str) -> None:
         super().__init__(
-            f"The tills' database at {where} did not take the delivery: {reason} "
-            "Look whether it runs, then give the same command again"
+            f"The tills' database at {where} did not take the delivery. "
+            f"Look whether it runs, then give the same command again. It said: {reason}"
         )

@@ -38,7 +38,7 @@ class Retailer:
         Raises:
             BeforeTheDataError: `until` is before the first day, 2017-01-01.
             DataSetMissingError: the data set is not installed.
-            TillsUnreachableError, TablesNotOursError: the PostgreSQL database cannot take the tills.
+            TillsUnreachableError, TablesNotOursError: PostgreSQL cannot take the tills.
         """
         if until < dataset.FIRST_DAY:
             raise BeforeTheDataError(until, dataset.FIRST_DAY)
