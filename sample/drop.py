@@ -79,8 +79,7 @@ def _write(con: duckdb.DuckDBPyConnection, drop: Path, file: File, draft: Path) 
     elif isinstance(file.part, int):
         quoted = str(draft).replace("'", "''")
         con.execute(
-            f"copy (select * exclude (broken_rules) from ({promo.promotions(file.part)})) "
-            f"to '{quoted}' (format parquet, compression zstd)"
+            f"copy ({promo.promotions(file.part)}) to '{quoted}' (format parquet, compression zstd)"
         )
     else:
         text = con.execute(

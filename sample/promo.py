@@ -43,25 +43,33 @@ def week_begins(week: int) -> date:
     return date(2017, 1, 1) if week == 1 else date(2017, 1, 2) + timedelta(weeks=week - 2)
 
 
-def promotions(week: int) -> str:
-    """The SQL of the rows of this week's file, in its order, `broken_rules` last.
-
-    Every sixth week's file ends with two rows of a product that does not exist.
-    """
+def display_name() -> str:
+    """The SQL of the name of the display that a row's code stands for."""
     names = ", ".join(f"'{code}': '{name}'" for code, name in DISPLAY_NAMES.items())
-    named = week >= FIRST_WEEK_WITH_NAME
-    name = f", map {{{names}}}[display_location] as display_name" if named else ""
+    return f"map {{{names}}}[display_location]"
+
+
+def bad_promotions(week: int) -> str:
+    """The SQL of the bad rows at the end of this week's file, often none; the declared columns,
+    then `broken_rules`. Every sixth week has two, of a product that does not exist.
+    """
+    return f"""select {99000000 + week} as product_id, v.store_id, '1' as display_location,
+            '0' as mailer_location, v.week, {display_name()} as display_name, v.broken_rules
+        from (values (null, {week}, '["required:store_id"]'), (367, 99, '["check:week"]'))
+            as v (store_id, week, broken_rules)
+        where {week} % 6 = 3"""
+
+
+def promotions(week: int) -> str:
+    """The SQL of the rows of this week's file, in its order."""
+    columns = list(PROMOTIONS) if week >= FIRST_WEEK_WITH_NAME else list(PROMOTIONS)[:-1]
     # `week = n` is three times as quick as `week in (n)`: the scan skips what it need not unpack
-    sql = f"""select product_id, store_id, display_location, mailer_location, week{name},
-            null::varchar as broken_rules
-        from source.promotions where week = {week}"""
-    if week % 6 == 3:
-        bad = f"select {99000000 + week} as product_id"
-        shown = f", '{DISPLAY_NAMES['1']}'" if named else ""
-        sql += f"""
-        union all {bad}, null, '1', '0', {week}{shown}, '["required:store_id"]'
-        union all {bad}, 367, '1', '0', 99{shown}, '["check:week"]'"""
-    return sql
+    return f"""select {", ".join(columns)}
+        from (
+            select *, {display_name()} as display_name from source.promotions where week = {week}
+            union all by name
+            select * exclude (broken_rules) from ({bad_promotions(week)})
+        )"""
 
 
 def coupon_lines() -> str:
