@@ -65,7 +65,7 @@ def _deps(project: Path, packages: dict[str, Any], folder: Path, hub: str) -> Fe
         if "local" in entry:
             entry["local"] = str((project / entry["local"]).resolve())
     (folder / "packages.yml").write_text(yaml.safe_dump(packages))
-    (folder / "dbt_project.yml").write_text("name: scratch\nversion: '1'\nconfig-version: 2\n")
+    (folder / "dbt_project.yml").write_text("name: scratch\nversion: '1.0.0'\nconfig-version: 2\n")
     if (project / "package-lock.yml").exists():
         shutil.copy(project / "package-lock.yml", folder)
     command = [sys.executable, "-m", "dbt.cli.main", "--no-send-anonymous-usage-stats", "deps"]

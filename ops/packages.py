@@ -19,6 +19,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,8 +73,8 @@ def install(
         PackagesError: no origin allowed by ``source`` has what ``packages.yml`` asks for.
     """
     start = time.perf_counter()
-    cache = (cache or Path.home() / ".cache" / "millrace") / "dbt_packages"
-    homes = [home for home in (project, edr or edr_project()) if home is not None]
+    homes = [home for home in (project, edr or edr_project(cache)) if home is not None]
+    cache = (cache or default_cache()) / "dbt_packages"
     pins = {home: asked(home) for home in homes}
     allowed: tuple[Origin, ...] = ("hub", "cache", "stand-ins") if source == "auto" else (source,)
     there = _in_place(pins, allowed, cache, refresh)
@@ -104,12 +105,31 @@ def origin(project: Path) -> Origin | None:
     return found if found in ("hub", "cache", "stand-ins") else None
 
 
-def edr_project() -> Path | None:
-    """The dbt project inside Elementary's command line; None where it is not installed."""
+def edr_project(cache: Path | None = None) -> Path | None:
+    """The dbt project inside Elementary's command line; None where it is not installed.
+
+    Where it cannot be written to, a copy of it in Millrace's cache stands in for it. Plain
+    `edr report` does not know the copy; ``quality.report`` uses it.
+    """
     spec = importlib.util.find_spec("elementary")
     if spec is None or spec.origin is None:
         return None
-    return Path(spec.origin).parent / "monitor" / "dbt_project"
+    own = Path(spec.origin).parent / "monitor" / "dbt_project"
+    if os.access(own, os.W_OK):
+        return own
+    copy = (cache or default_cache()) / f"edr-{metadata.version('elementary-data')}"
+    if not copy.exists():
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        with _beside(copy) as new:
+            leave = shutil.ignore_patterns("dbt_packages", "target", "logs")
+            shutil.copytree(own, new, ignore=leave, dirs_exist_ok=True)
+            new.rename(copy)
+    return copy
+
+
+def default_cache() -> Path:
+    """Where Millrace keeps what it fetched, when the settings do not say."""
+    return Path.home() / ".cache" / "millrace"
 
 
 def asked(project: Path) -> Pins:
