@@ -1,0 +1,1 @@
+"""Brings bytes in: declaration, readers, contract, load and dead letters."""

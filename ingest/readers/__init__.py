@@ -1,0 +1,146 @@
+"""The readers: each turns (table, state) into batches that DuckDB can read."""
+
+import importlib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import duckdb
+from dlt.common.normalizers.naming.snake_case import NamingConvention
+
+from ingest.declaration import Source, SourceIngest, Table
+from ingest.errors import DeclarationError, SourceError
+from ingest.types import quote
+
+TableState = dict[str, Any]
+Environment = Mapping[str, str]
+_NAMING = NamingConvention()
+
+
+@dataclass(frozen=True)
+class FileSeen:
+    """One file of a drop, as `_files` keeps it. Size in bytes; hash is the content's SHA-256."""
+
+    path: str
+    size: int
+    modified_ns: int
+    hash: str
+    repeats: str | None = None  # the path of the same content seen before, which alone was read
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch: a SQL relation over the session's connection, and where the next read starts.
+
+    Attributes:
+        relation: SQL select with the found columns (named as raw names them) and `_source`.
+        found: column to DuckDB type, `_source` left out.
+        state: the table's state once this batch is loaded; where `cursor` is missing from it,
+            the highest cursor of the batch is put there.
+        cursor_from: the lower bound that was asked of the source, or None for a read from the start.
+        may_overlap: rows of it may be in raw already (the lag, rows without a cursor).
+        unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
+        files: the files that were read or recognised.
+    """
+
+    relation: str
+    found: dict[str, str]
+    state: TableState = field(default_factory=dict)
+    cursor_from: str | None = None
+    may_overlap: bool = False
+    unparsable: str | None = None
+    files: tuple[FileSeen, ...] = ()
+
+
+class Reader(Protocol):
+    """Reads the tables of one source. Opened once for all of its tables."""
+
+    def batches(self, table: Table, state: TableState) -> Iterator[Batch]:
+        """The table's batches since `state`, each to be loaded before the next is asked for."""
+        ...
+
+
+Seen = Callable[[Table], Iterable[FileSeen]]
+
+
+def open_reader(
+    source: Source, con: duckdb.DuckDBPyConnection, scratch: Any, env: Environment, seen: Seen
+) -> AbstractContextManager[Reader]:
+    """The reader for the source's kind.
+
+    Args:
+        source: the declaration.
+        con: the session that will read the batches.
+        scratch: a folder for what a reader must put down for DuckDB to read.
+        env: where `env:NAME` is looked up.
+        seen: the files of a table that finished loads have taken already.
+    """
+    module = {"sql": "sql", "files": "files", "rest": "resource", "dlt": "resource"}
+    opened = importlib.import_module(f"ingest.readers.{module[source.ingest.kind]}")
+    reader: AbstractContextManager[Reader] = opened.open_source(source, con, scratch, env, seen)
+    return reader
+
+
+def resolve(value: Any, env: Environment, where: str) -> Any:
+    """The value with every `env:NAME` in it looked up, in mappings and lists too.
+
+    Raises:
+        DeclarationError: the variable is not set; its name is given, no value is.
+    """
+    if isinstance(value, str) and (match := re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", value)):
+        if match[1] not in env:
+            raise DeclarationError(
+                f"the environment variable {match[1]} is not set",
+                where=where,
+                mend=f"export {match[1]}=…, or write the value in its place",
+            )
+        return env[match[1]]
+    if isinstance(value, dict):
+        return {key: resolve(item, env, where) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolve(item, env, where) for item in value]
+    return value
+
+
+def secrets(ingest: SourceIngest, env: Environment) -> tuple[str, ...]:
+    """The values that `env:NAME` words of a source stand for: none may be shown."""
+    names = re.findall(r"env:([A-Za-z_][A-Za-z0-9_]*)", ingest.model_dump_json())
+    return tuple(env[name] for name in names if len(env.get(name, "")) > 3)
+
+
+def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
+    """Each column of the source to its name in raw: as declared, else in snake case.
+
+    Raises:
+        SourceError: two columns of the source would get one name.
+    """
+    declared = {column.name for column in table.columns}
+    names: dict[str, str] = {}
+    for column in columns:
+        low = column.lower()
+        name = low if low in declared else str(_NAMING.normalize_identifier(column))
+        if name in names.values():
+            first = next(key for key, value in names.items() if value == name)
+            raise SourceError(
+                f"the columns {first!r} and {column!r} of {table.label} are both {name!r} in raw",
+                where=table.where,
+                mend="rename one of them at the source, or read a view that does",
+            )
+        names[column] = name
+    return names
+
+
+def renamed(names: Mapping[str, str]) -> str:
+    """The SQL select list that gives each source column its name in raw."""
+    return ", ".join(
+        quote(column) if column == name else f"{quote(column)} as {quote(name)}"
+        for column, name in names.items()
+    )
+
+
+def described(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Column to DuckDB type of a relation, without running it."""
+    rows = con.execute(f"describe {relation}").fetchall()
+    return {row[0]: row[1] for row in rows if row[0] != "_source"}

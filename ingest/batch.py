@@ -1,0 +1,203 @@
+"""One batch through its table's contract: Parquet of the accepted rows, Parquet of the dead letters.
+
+The source is read once. DuckDB streams it through the contract into three piles: accepted, dead,
+and rows that raw holds already (the lag reads them again). A dead row travels in the same columns;
+its rules and its payload ride in `_source` as JSON until they are put into a dead letter.
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingest.contract import BROKEN, Shape, compile_contract
+from ingest.declaration import Table
+from ingest.readers import Batch, FileSeen, TableState
+from ingest.types import literal, quote
+
+
+@dataclass
+class Checked:
+    """What one or several batches of a table came to. Counts are rows, sizes bytes."""
+
+    table: Table
+    shape: Shape
+    folder: Path
+    accepted_files: list[Path] = field(default_factory=list)
+    dead_files: list[Path] = field(default_factory=list)
+    fetched: int = 0
+    reread: int = 0
+    accepted: int = 0
+    dead: int = 0
+    size: int = 0
+    cursor_from: str | None = None
+    state: TableState = field(default_factory=dict)
+    files: list[FileSeen] = field(default_factory=list)
+
+    @property
+    def is_news(self) -> bool:
+        """There is something to load: rows, dead letters, or files to remember."""
+        return bool(self.accepted or self.dead or self.files)
+
+    def add(self, other: "Checked") -> None:
+        """Take another batch of the same table into the same load."""
+        self.accepted_files += other.accepted_files
+        self.dead_files += other.dead_files
+        self.files += other.files
+        for count in ("fetched", "reread", "accepted", "dead", "size"):
+            setattr(self, count, getattr(self, count) + getattr(other, count))
+        self.shape = Shape({**self.shape.columns, **other.shape.columns}, ())
+        self.state = {**self.state, **other.state}
+
+
+@dataclass(frozen=True)
+class Held:
+    """What raw holds of a table where a batch may overlap it."""
+
+    rows: pa.Table | None = None
+    dead_ids: pa.Table | None = None
+
+
+class Checker:
+    """Puts the batches of one load through their contracts, over one session."""
+
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, folder: Path, number: int, extracted_at: datetime
+    ) -> None:
+        self._con, self._folder, self._number = con, folder, number
+        self._at = f"timestamp {literal(extracted_at.strftime('%Y-%m-%d %H:%M:%S.%f'))}"
+        self._count = 0
+
+    def check(
+        self, table: Table, batch: Batch, types: dict[str, str], kept: dict[str, str], held: Held
+    ) -> Checked:
+        """Read the batch and split it.
+
+        Args:
+            table: the declaration.
+            batch: what the reader gave.
+            types: declared column to canonical DuckDB type.
+            kept: further columns of raw to their types.
+            held: the rows and dead letters of raw that the batch may repeat.
+
+        Raises:
+            ContractError: see `compile_contract`.
+            duckdb.Error: the source failed while it was read.
+        """
+        compiled = compile_contract(table, batch.relation, batch.found, types, kept)
+        self._count += 1
+        target = self._folder / f"{table.name}-{self._count}"
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir(parents=True)
+        self._copy(compiled.select, compiled.shape, held, target)
+        checked = Checked(
+            table, compiled.shape, target, cursor_from=batch.cursor_from, files=list(batch.files)
+        )
+        piles = self._piles(target)
+        checked.accepted_files = [p for p, _ in piles["accepted"]]
+        checked.accepted = sum(n for _, n in piles["accepted"])
+        checked.reread = sum(n for _, n in piles["reread"])
+        checked.fetched = sum(n for pile in piles.values() for _, n in pile)
+        self._dead_letters(checked, batch, [p for p, _ in piles["dead"]], held, target)
+        checked.size = sum(p.stat().st_size for p in checked.accepted_files + checked.dead_files)
+        checked.state = {**batch.state}
+        cursor = table.ingest.cursor
+        if cursor and cursor not in (None, "") and "cursor" not in batch.state:
+            checked.state = self._highest(cursor, [p for pile in piles.values() for p, _ in pile])
+        return checked
+
+    def _copy(self, select: str, shape: Shape, held: Held, target: Path) -> None:
+        names = [quote(name) for name in shape.columns]
+        fate, join = f"case when b.{BROKEN} is not null then 'dead'", ""
+        if held.rows is not None and held.rows.num_rows:
+            self._con.register("held_rows", held.rows)
+            same = " and ".join(f"b.{name} is not distinct from h.{name}" for name in names)
+            join = f"left join (select distinct *, true as held from held_rows) h on {same}"
+            fate += " when h.held then 'reread'"
+        dead = f"to_json({{'s': b._source, 'r': b.{BROKEN}, 'p': {shape.payload('b')}}})::varchar"
+        columns = ", ".join(f"b.{name}" for name in names)
+        self._con.execute(
+            f"copy (select {columns}, {self._number}::bigint as _load_number, "
+            f"{self._at} as _extracted_at, "
+            f"case when b.{BROKEN} is null then b._source else {dead} end as _source, "
+            f"null::bigint as _replayed_from, {fate} else 'accepted' end as fate "
+            f"from ({select}) b {join}) to {literal(str(target))} "
+            "(format parquet, compression snappy, partition_by (fate))"
+        )
+
+    def _piles(self, target: Path) -> dict[str, list[tuple[Path, int]]]:
+        piles: dict[str, list[tuple[Path, int]]] = {"accepted": [], "dead": [], "reread": []}
+        for name, pile in piles.items():
+            folder = target / f"fate={name}"
+            if folder.is_dir():
+                pattern = literal(str(folder / "*.parquet"))
+                rows = self._con.execute(
+                    f"select file_name, num_rows from parquet_file_metadata({pattern}) order by all"
+                ).fetchall()
+                pile.extend((Path(row[0]), int(row[1])) for row in rows)
+        return piles
+
+    def _dead_letters(
+        self, checked: Checked, batch: Batch, dead: list[Path], held: Held, target: Path
+    ) -> None:
+        parts = []
+        if dead:
+            files = ", ".join(literal(str(path)) for path in dead)
+            parts.append(
+                "select j ->> '$.s' as _source, j ->> '$.r' as broken_rules, j ->> '$.p' as payload"
+                f" from (select _source::json as j from read_parquet([{files}]))"
+            )
+        if batch.unparsable:
+            parts.append(
+                "select _source, '[\"unparsable\"]' as broken_rules, coalesce(payload, '') as payload "
+                f"from ({batch.unparsable})"
+            )
+        if not parts:
+            return
+        name = literal(checked.table.name)
+        text = "concat_ws(chr(31), " + name + ", _source, payload, occurrence::varchar)"
+        known = ""
+        if held.dead_ids is not None and held.dead_ids.num_rows:
+            self._con.register("held_dead", held.dead_ids)
+            known = "where dead_letter_id not in (select dead_letter_id from held_dead)"
+        path = target / "dead.parquet"
+        self._con.execute(
+            f"create or replace temp table dead as select md5({text}) as dead_letter_id, "
+            f"{name} as table_name, broken_rules, payload, {self._number}::bigint as _load_number, "
+            f"{self._at} as _extracted_at, _source from (select *, row_number() over "
+            f"(partition by _source, payload) as occurrence from ({' union all '.join(parts)}))"
+        )
+        total = self._one("select count(*) from dead")
+        fresh = self._one(f"select count(*) from dead {known}")
+        if fresh:
+            self._con.execute(f"copy (from dead {known}) to {literal(str(path))} (format parquet)")
+            checked.dead_files = [path]
+        unparsable = total - (checked.fetched - checked.accepted - checked.reread)
+        checked.fetched += unparsable
+        checked.dead = fresh
+        checked.reread += total - fresh
+
+    def _highest(self, cursor: str, files: list[Path]) -> TableState:
+        if not files:
+            return {}
+        listed = ", ".join(literal(str(path)) for path in files)
+        top = self._one(f"select max({quote(cursor)})::varchar from read_parquet([{listed}])")
+        return {} if top is None else {"cursor": top}
+
+    def _one(self, sql: str) -> Any:
+        row = self._con.execute(sql).fetchone()
+        return row[0] if row else None
+
+
+def payload_columns(payload: str) -> dict[str, str | None]:
+    """A dead letter's payload as column to text; empty where the row could not be parsed."""
+    try:
+        value = json.loads(payload)
+    except ValueError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,152 @@
+"""A table's rules compiled to the SQL that splits a batch into accepted rows and dead letters.
+
+One pass over the source fills the temporary table `batch`: every declared column cast to its type
+(the value as it came stays beside it as `raw:<column>` where the cast changes its type), where the
+row came from, and `broken:rules`: NULL for a good row, else the names of all the rules it breaks.
+What follows reads that table, never the source again.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from ingest.declaration import Column, Table
+from ingest.errors import ContractError
+from ingest.types import fits, literal, quote, storable
+
+BROKEN = quote("broken:rules")
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A batch's columns after the check: name to DuckDB type as raw keeps it, in raw's order."""
+
+    columns: dict[str, str]
+    recast: tuple[str, ...]  # columns whose value as it came is kept in raw:<column>
+
+    def payload(self, alias: str) -> str:
+        """SQL: the row as it came, every value as text, as one JSON object."""
+        parts = [
+            f"{literal(name)}, {alias}.{quote(self._came(name))}::varchar" for name in self.columns
+        ]
+        return f"json_object({', '.join(parts)})::varchar"
+
+    def _came(self, name: str) -> str:
+        return f"raw:{name}" if name in self.recast else name
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """The one SQL pass of a table's contract over one batch, and the shape it makes."""
+
+    select: str
+    shape: Shape
+
+
+def compile_contract(
+    table: Table,
+    relation: str,
+    found: Mapping[str, str],
+    types: Mapping[str, str],
+    kept: Mapping[str, str],
+) -> Compiled:
+    """Compile the table's rules for a relation with the columns found in it.
+
+    Args:
+        table: the declaration.
+        relation: SQL of the batch; it has the found columns and `_source`.
+        found: column as named in raw, to its DuckDB type in the batch.
+        types: declared column to the canonical name of its DuckDB type.
+        kept: column to type of what raw holds already beyond the declaration.
+
+    Raises:
+        ContractError: a column that the table cannot do without is missing, or columns are frozen
+            and a new one came.
+    """
+    extra = _extra_columns(table, found, kept)
+    _check_missing(table, found)
+    shape: dict[str, str] = {column.name: types[column.name] for column in table.columns}
+    shape |= extra
+    inner, recast, rules = [], [], []
+    for name, target in shape.items():
+        source = found.get(name)
+        if source is None:
+            inner.append(f"null::{target} as {quote(name)}")
+        elif source == target:
+            inner.append(quote(name))
+        else:
+            recast.append(name)
+            raw = quote(f"raw:{name}")
+            # `:` cannot stand in a declared name, so a raw: column never meets a real one
+            inner.append(f"try_cast({quote(name)} as {target}) as {quote(name)}")
+            inner.append(f"{quote(name)} as {raw}")
+            rules.append((f"type:{name}", fits(raw, quote(name), source, target)))
+    for name in table.ingest.primary_key:
+        if not table.column(name).required:
+            rules.append((f"primary_key:{name}", _present(name, recast)))
+    for column in table.columns:
+        rules.extend(_column_rules(column, recast))
+    if table.ingest.schema_contract.columns == "discard_row":
+        for name in found:
+            if name not in shape:
+                rules.append((f"column:{name}", f"{quote(name)} is null"))
+                inner.append(quote(name))
+    good = " and ".join(f"({sql})" for _, sql in rules) or "true"
+    named = ", ".join(f"case when not ({sql}) then {literal(name)} end" for name, sql in rules)
+    listed = f"list_filter([{named}], x -> x is not null)" if rules else "null::varchar[]"
+    select = (
+        f"select *, case when {good} then null else {listed} end as {BROKEN} "
+        f"from (select {', '.join(inner)}, _source from ({relation}))"
+    )
+    return Compiled(select, Shape(shape, tuple(recast)))
+
+
+def _present(name: str, recast: list[str]) -> str:
+    """Not null as it came: a value that merely fails its type breaks the type rule alone."""
+    return f"{quote(f'raw:{name}' if name in recast else name)} is not null"
+
+
+def _column_rules(column: Column, recast: list[str]) -> list[tuple[str, str]]:
+    rules = []
+    if column.required:
+        rules.append((f"required:{column.name}", _present(column.name, recast)))
+    if column.check:
+        rules.append((f"check:{column.name}", f"coalesce(({column.check})::boolean, true)"))
+    if column.accepted_values:
+        values = ", ".join(
+            literal(value) if isinstance(value, str) else str(value)
+            for value in column.accepted_values
+        )
+        name = quote(column.name)
+        rules.append(
+            (f"accepted_values:{column.name}", f"({name} is null or {name} in ({values}))")
+        )
+    return rules
+
+
+def _extra_columns(
+    table: Table, found: Mapping[str, str], kept: Mapping[str, str]
+) -> dict[str, str]:
+    declared = {column.name for column in table.columns}
+    new = {name: storable(kind) for name, kind in found.items() if name not in declared}
+    policy = table.ingest.schema_contract.columns
+    if policy == "freeze" and new:
+        raise ContractError(
+            f"the source has columns that are not declared: {', '.join(sorted(new))}",
+            where=table.where,
+            mend="declare them, or set schema_contract: {columns: evolve}",
+        )
+    if policy != "evolve":
+        return {}
+    return {name: kept.get(name, kind) for name, kind in new.items()}
+
+
+def _check_missing(table: Table, found: Mapping[str, str]) -> None:
+    needed = set(table.ingest.primary_key) | {c.name for c in table.columns if c.required}
+    if table.ingest.cursor:
+        needed.add(table.ingest.cursor)
+    if missing := sorted(needed - set(found)):
+        raise ContractError(
+            f"{table.label} has no column {', '.join(missing)}; it has {', '.join(sorted(found))}",
+            where=table.where,
+            mend="correct the column's name in the declaration, or at the source",
+        )

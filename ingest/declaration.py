@@ -1,0 +1,177 @@
+"""The source YAML, read into typed objects; a wrong word is an error with file, line and the right one.
+
+dbt's own keys are dbt's business. What stands under `config.meta.ingest` (of a source or a table)
+and under a column's `config.meta` is ours and is checked strictly.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from ingest.errors import DeclarationError
+
+Kind = Literal["sql", "files", "rest", "dlt"]
+FileFormat = Literal["parquet", "csv", "jsonl"]
+RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from")
+_UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
+
+
+def _lag(value: object) -> object:
+    """`1 hour`, `30 minutes` as a timedelta; a number stays one (for a cursor that is a number)."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"(\d+)\s+(second|minute|hour|day|week)s?", value.strip())
+    if not match:
+        raise ValueError("write a lag as a number and a unit, like '1 hour' or '3 days'")
+    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Column(_Strict):
+    """One declared column: its type is DuckDB's name of it, its rules the table's contract."""
+
+    name: str
+    data_type: str
+    required: bool = False
+    check: str | None = None
+    accepted_values: tuple[str | int | float | bool, ...] = ()
+
+
+class SchemaContract(_Strict):
+    """dlt's words for what may change: columns that appear, and values that do not fit their type."""
+
+    columns: Literal["evolve", "freeze", "discard_row", "discard_value"] = "evolve"
+    data_type: Literal["freeze"] = "freeze"
+
+
+class TableIngest(_Strict):
+    """What `config.meta.ingest` of a table may say."""
+
+    primary_key: tuple[str, ...] = ()
+    cursor: str | None = None
+    version: str | None = None
+    lag: Annotated[timedelta | int | float, BeforeValidator(_lag)] = timedelta(0)
+    write_disposition: Literal["append", "replace"] = "append"
+    schema_contract: SchemaContract = SchemaContract()
+    max_dead: float = Field(0.01, ge=0, le=1)
+    min_share: float = Field(0.5, ge=0, le=1)  # replace: a read smaller than this share is refused
+    window: int = Field(2_000_000, gt=0)  # rows of one load, about
+    table: str | None = None  # sql: the table's name at the source
+    database_schema: str | None = None
+    files: str | None = None  # files: a glob below the source's path
+    format: FileFormat | None = None
+    endpoint: dict[str, Any] | None = None  # rest: dlt's endpoint
+    resource: str | None = None  # dlt: the resource of the source function
+    arguments: dict[str, Any] = {}
+
+
+class SourceIngest(_Strict):
+    """What `config.meta.ingest` of a source may say."""
+
+    kind: Kind
+    url: str | None = None  # sql
+    database_schema: str | None = None
+    path: str | None = None  # files
+    client: dict[str, Any] | None = None  # rest: dlt's client
+    function: str | None = None  # dlt: "package.module:function"
+    arguments: dict[str, Any] = {}
+
+
+class Table(_Strict):
+    """One source table with its columns and how it is read."""
+
+    source: str
+    name: str
+    columns: tuple[Column, ...]
+    ingest: TableIngest
+    where: str  # file:line
+
+    @property
+    def label(self) -> str:
+        """`source.table`, the table's name towards people."""
+        return f"{self.source}.{self.name}"
+
+    def column(self, name: str) -> Column:
+        """The declared column of that name."""
+        return next(c for c in self.columns if c.name == name)
+
+
+class Source(_Strict):
+    """One source: where it is and the tables taken from it."""
+
+    name: str
+    raw_schema: str
+    ingest: SourceIngest
+    tables: tuple[Table, ...]
+    where: str
+
+    def table(self, name: str) -> Table:
+        """The declared table of that name.
+
+        Raises:
+            DeclarationError: there is none; the nearest name is given.
+        """
+        for table in self.tables:
+            if table.name == name:
+                return table
+        raise DeclarationError(
+            f"source {self.name!r} has no table {name!r}{nearest(name, (t.name for t in self.tables))}",
+            where=self.where,
+        )
+
+
+def load_sources(project: Path) -> tuple[Source, ...]:
+    """Every source with `meta.ingest` that the project's model YAML declares, in order of name.
+
+    Raises:
+        DeclarationError: a file cannot be read or says something wrong.
+    """
+    from ingest.declaration_file import read_file  # it builds the types of this module
+
+    sources: dict[str, Source] = {}
+    for path in sorted((project / "models").rglob("*.y*ml")):
+        for source in read_file(path, project):
+            if source.name in sources:
+                raise DeclarationError(
+                    f"source {source.name!r} is declared twice, also at {sources[source.name].where}",
+                    where=source.where,
+                )
+            sources[source.name] = source
+    return tuple(sources[name] for name in sorted(sources))
+
+
+def pick(sources: tuple[Source, ...], names: tuple[str, ...]) -> tuple[Source, ...]:
+    """The sources (with only the named tables) that `source` or `source.table` words name; all for none."""
+    if not names:
+        return sources
+    chosen: dict[str, list[Table]] = {}
+    by_name = {source.name: source for source in sources}
+    for word in names:
+        source_name, _, table_name = word.partition(".")
+        if source_name not in by_name:
+            raise DeclarationError(
+                f"there is no source {source_name!r}{nearest(source_name, by_name)}"
+            )
+        source = by_name[source_name]
+        tables = [source.table(table_name)] if table_name else list(source.tables)
+        chosen.setdefault(source_name, []).extend(tables)
+    return tuple(
+        by_name[name].model_copy(
+            update={"tables": tuple(t for t in by_name[name].tables if t in tables)}
+        )
+        for name, tables in chosen.items()
+    )
+
+
+def nearest(word: str, words: Iterable[str]) -> str:
+    """`; did you mean …?` for the nearest of the words, or nothing."""
+    near = difflib.get_close_matches(word, list(words), 1, 0.6)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -1,0 +1,268 @@
+"""The raw zone, reached through dlt: numbered loads, state, and the undoing of what did not finish.
+
+A load is one dlt load package. Its number is in the pipeline's state, on every row and in the book;
+the package is finished when dlt has written its row into `_dlt_loads`, and only then does the state
+that came with it count. The local working folder is scratch: wiped here and restored from the
+destination.
+"""
+
+import shutil
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import dlt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.declaration import Source, Table
+from ingest.errors import LoadError
+from ingest.readers import FileSeen, TableState
+from ingest.types import hint, literal, quote
+
+LOAD_COLUMNS = {
+    "_load_number": "BIGINT",
+    "_extracted_at": "TIMESTAMP",
+    "_source": "VARCHAR",
+    "_replayed_from": "BIGINT",
+}
+BOOK = {
+    "load_number": "BIGINT",
+    "table_name": "VARCHAR",
+    "rows_fetched": "BIGINT",
+    "rows_reread": "BIGINT",
+    "rows_read": "BIGINT",
+    "rows_accepted": "BIGINT",
+    "rows_dead": "BIGINT",
+    "bytes": "BIGINT",
+    "seconds": "DOUBLE",
+    "cursor_from": "VARCHAR",
+    "cursor_to": "VARCHAR",
+    "run_id": "VARCHAR",
+    "extracted_at": "TIMESTAMP",
+}
+DEAD = {
+    "dead_letter_id": "VARCHAR",
+    "table_name": "VARCHAR",
+    "broken_rules": "VARCHAR",
+    "payload": "VARCHAR",
+    "_load_number": "BIGINT",
+    "_extracted_at": "TIMESTAMP",
+    "_source": "VARCHAR",
+}
+FATES = {
+    "dead_letter_id": "VARCHAR",
+    "fate": "VARCHAR",
+    "reason": "VARCHAR",
+    "_load_number": "BIGINT",
+    "_extracted_at": "TIMESTAMP",
+}
+FILES = {
+    "table_name": "VARCHAR",
+    "path": "VARCHAR",
+    "size": "BIGINT",
+    "modified_ns": "BIGINT",
+    "hash": "VARCHAR",
+    "repeats": "VARCHAR",
+    "_load_number": "BIGINT",
+}
+BOOKS = {"_loads": BOOK, "_dead_letters": DEAD, "_dead_letter_fates": FATES, "_files": FILES}
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one raw table for a load: Parquet files, or a few rows as they are."""
+
+    table: str
+    columns: dict[str, str]
+    files: tuple[Path, ...] = ()
+    rows: tuple[dict[str, Any], ...] = ()
+
+
+class Destination:
+    """The raw schema of one source."""
+
+    def __init__(self, source: Source, warehouse: Path, scratch: Path) -> None:
+        self._source, self._warehouse, self._scratch = source, warehouse, scratch / "dlt"
+        self._pipeline: Any = None
+
+    def open(self, types: dict[str, dict[str, str]]) -> None:
+        """Restore the state, undo what did not finish, and make the tables that are not there.
+
+        Args:
+            types: table to column to DuckDB type, as declared.
+
+        Raises:
+            LoadError: the destination cannot be reached or is held by another process.
+        """
+        shutil.rmtree(self._scratch, ignore_errors=True)
+        self._warehouse.parent.mkdir(parents=True, exist_ok=True)
+        self._pipeline = dlt.pipeline(
+            pipeline_name=self._source.name,
+            pipelines_dir=str(self._scratch),
+            destination=dlt.destinations.duckdb(str(self._warehouse)),
+            dataset_name=self._source.raw_schema,
+        )
+        with _DestinationErrors(self._source):
+            self._pipeline.sync_destination()
+            self._undo()
+            self._make_tables(types)
+
+    @property
+    def finished(self) -> int:
+        """The number of the last finished load; 0 before the first."""
+        return int(self._state().get("load_number", 0))
+
+    def state(self, table: Table) -> TableState:
+        """What the last finished load left as the table's state."""
+        return dict(self._state().get("tables", {}).get(table.name, {}))
+
+    def commit(self, number: int, parts: Iterable[Part], states: dict[str, TableState]) -> None:
+        """Bring all parts in as load `number`, with the tables' new states, or not at all.
+
+        Raises:
+            LoadError: the load did not finish; the next start undoes what came in of it.
+        """
+        tables = {**self._state().get("tables", {}), **states}
+        new = {"load_number": number, "tables": tables}
+        merged = _merged(parts)
+        resources = [_resource(part) for part in merged]
+        # the state changes while the first resource is read, and is kept only with the whole load
+        resources[0] = _resource(merged[0], new)
+        with _DestinationErrors(self._source):
+            self._pipeline.run(dlt.source(lambda: resources, name=self._source.name)())
+
+    def arrow(self, sql: str) -> pa.Table:
+        """The rows of a query over the raw schema's database."""
+        with (
+            _DestinationErrors(self._source),
+            self._pipeline.sql_client() as client,
+            client.execute_query(sql) as cursor,
+        ):
+            return cursor.native_cursor.to_arrow_table()
+
+    def relation(self, table: str) -> str:
+        """The qualified name of a raw table."""
+        return f"{quote(self._source.raw_schema)}.{quote(table)}"
+
+    def columns(self, table: str) -> dict[str, str]:
+        """Column to type of a raw table, without the columns that every raw table has."""
+        rows = self.arrow(
+            "select column_name, data_type from duckdb_columns() where database_name = "
+            f"current_database() and schema_name = {literal(self._source.raw_schema)} "
+            f"and table_name = {literal(table)} order by column_index"
+        ).to_pylist()
+        own = {row["column_name"]: row["data_type"] for row in rows}
+        return {name: kind for name, kind in own.items() if name not in LOAD_COLUMNS}
+
+    def files(self, table: Table) -> list[FileSeen]:
+        """The files of the table that finished loads have taken."""
+        rows = self.arrow(
+            f"select path, size, modified_ns, hash from {self.relation('_files')} "
+            f"where table_name = {literal(table.name)}"
+        )
+        return [FileSeen(**row) for row in rows.to_pylist()]
+
+    def _state(self) -> dict[str, Any]:
+        sources = self._pipeline.state.get("sources", {})
+        state: dict[str, Any] = sources.get(self._source.name, {})
+        return state
+
+    def _undo(self) -> None:
+        """Delete, by number, the rows of loads that did not finish."""
+        for table in self._tables():
+            column = "load_number" if table == "_loads" else "_load_number"
+            where = f"{self.relation(table)} where {column} > {self.finished}"
+            if self.arrow(f"select 1 from {where} limit 1").num_rows:
+                self._execute(f"delete from {where}")
+
+    def _tables(self) -> list[str]:
+        rows = self.arrow(
+            "select distinct table_name from duckdb_columns() where database_name = "
+            f"current_database() and schema_name = {literal(self._source.raw_schema)} "
+            "and column_name in ('_load_number', 'load_number') and table_name not like '\\_dlt%' "
+            "escape '\\'"
+        ).to_pylist()
+        return [row["table_name"] for row in rows]
+
+    def _make_tables(self, types: dict[str, dict[str, str]]) -> None:
+        there = set(self._tables())
+        wanted = {name: {**columns, **LOAD_COLUMNS} for name, columns in types.items()}
+        missing = {n: c for n, c in {**wanted, **BOOKS}.items() if n not in there}
+        if missing:
+            # dlt makes a table for a file that is imported with just the columns that are given
+            parts = [
+                Part(name, columns, () if name == "_loads" else (self._empty(name, columns),))
+                for name, columns in missing.items()
+            ]
+            self.commit(self.finished, parts, {})
+
+    def _empty(self, name: str, columns: dict[str, str]) -> Path:
+        path = self._scratch / f"{name}.empty.parquet"
+        pq.write_table(pa.table({column: pa.nulls(0) for column in columns}), path)
+        return path
+
+    def _execute(self, sql: str) -> None:
+        with self._pipeline.sql_client() as client:
+            client.execute_sql(sql)
+
+
+def _merged(parts: Iterable[Part]) -> list[Part]:
+    merged: dict[str, Part] = {}
+    for part in parts:
+        if part.table in merged:
+            first = merged[part.table]
+            part = Part(
+                part.table,
+                {**first.columns, **part.columns},
+                first.files + part.files,
+                first.rows + part.rows,
+            )
+        merged[part.table] = part
+    return list(merged.values())
+
+
+def _resource(part: Part, new_state: dict[str, Any] | None = None) -> Any:
+    def rows() -> Iterator[Any]:
+        if new_state is not None:
+            dlt.current.source_state().update(new_state)
+        for path in part.files:
+            yield dlt.mark.with_file_import(str(path), "parquet", 1)
+        if part.rows:
+            yield list(part.rows)
+        if not part.files and not part.rows:
+            yield dlt.mark.materialize_table_schema()
+
+    columns: Any = {name: {"name": name, **hint(kind)} for name, kind in part.columns.items()}
+    return dlt.resource(
+        rows,
+        name=part.table,
+        columns=columns,
+        write_disposition="append",
+        **({"file_format": "parquet"} if part.files else {}),
+        max_table_nesting=0,
+    )
+
+
+class _DestinationErrors:
+    """Turns what dlt and DuckDB raise about the destination into one clear error."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, Exception) or isinstance(error, LoadError):
+            return
+        root: BaseException = error
+        while root.__cause__ is not None:
+            root = root.__cause__
+        lines = str(root).strip().splitlines() or [type(root).__name__]
+        raise LoadError(
+            f"the destination did not take the load: {lines[0]}",
+            where=self._source.name,
+            mend="the same command again continues; nothing of this load counts",
+        ) from error

@@ -1,0 +1,36 @@
+"""The DuckDB session that reads every source: in memory, bounded, with extensions from wheels."""
+
+import threading
+from pathlib import Path
+
+import duckdb
+import duckdb_extensions
+
+_INSTALLING = threading.Lock()
+
+
+def open_session(scratch: Path, memory: str = "900MB") -> duckdb.DuckDBPyConnection:
+    """A connection that keeps to `memory`, puts the rest below `scratch`, and downloads nothing."""
+    con = duckdb.connect(
+        config={
+            "extension_directory": str(scratch.parent / "extensions"),
+            "autoinstall_known_extensions": False,
+            "autoload_known_extensions": False,
+            "memory_limit": memory,
+            "temp_directory": str(scratch / "spill"),
+            "preserve_insertion_order": False,
+        }
+    )
+    con.execute("set TimeZone = 'UTC'")
+    con.execute("set partitioned_write_flush_threshold = 200000")
+    return con
+
+
+def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
+    """Load an extension from its wheel, installing it into the session's folder the first time."""
+    with _INSTALLING:
+        try:
+            con.execute(f"load {name}")
+        except duckdb.Error:
+            duckdb_extensions.import_extension(name, con=con)
+            con.execute(f"load {name}")
