@@ -1,8 +1,8 @@
 """The plan of the loyalty programme's API: the versions of its campaigns, targets, redemptions.
 
 A campaign and its targets appear on the Monday before its start. Three campaigns go through a
-version of a type that nobody knows. One redemption in a hundred has a date that is none, at
-first; one in a hundred has a double without a household, for a coupon that was never printed;
+version of a type that nobody knows. One redemption in 150 has a date that is none, at
+first; one in 250 has a double without a household, for a coupon that was never printed;
 one in 250 has no `updated_at`.
 """
 
@@ -86,7 +86,7 @@ planned as (
     select *, redemption_date::varchar as written_date,
         (redemption_date + case when d % 10 = 0 then 1 + d // 10 % 5 else 0 end)::date as came_on,
         64800 + e % 18000 as came_at,
-        e % 100 = 0 as is_misdated, e % 100 = 1 as has_double, e % 250 = 2 as is_undated
+        e % 150 = 0 as is_misdated, e % 250 = 1 as has_double, e % 250 = 2 as is_undated
     from thrown
 ),
 versions as (

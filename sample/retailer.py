@@ -8,7 +8,8 @@ from pathlib import Path
 
 from sample import api, clock, dataset, drop, versions
 from sample.errors import BadStepError, BeforeTheDataError, NotStartedError, OtherSeedError
-from sample.tills import PostgresTills, SqliteTills
+from sample.tills import SqliteTills
+from sample.tills_postgres import PostgresTills
 
 
 class Retailer:

@@ -76,8 +76,20 @@ def state(table: Table, day: date, loose_types: bool = True) -> str:
             and (not needs_loose_types or {loose_types}))"""
 
 
-def touched(table: Table, after: date, day: date, loose_types: bool = True) -> str:
-    """The SQL of the versions that come or go later than `after`, up to the end of `day`."""
+def new_rows(table: Table, after: date, day: date, loose_types: bool = True) -> str:
+    """The SQL of the rows, without plan columns, that are new or changed since the end of `after`,
+    as they are at the end of `day`.
+    """
+    return f"""select {table.column_list} from {_touched(table, after, day, loose_types)}
+        where arrives_on <= date '{day}' and (leaves_on is null or leaves_on > date '{day}')"""
+
+
+def touched_keys(table: Table, after: date, day: date, loose_types: bool = True) -> str:
+    """The SQL of the keys of all rows that came, changed or went since the end of `after`."""
+    return f"select distinct {table.key_list} from {_touched(table, after, day, loose_types)}"
+
+
+def _touched(table: Table, after: date, day: date, loose_types: bool) -> str:
     return f"""(from {_between(table, after - LONGEST_LIFE, day)}
         where ((arrives_on > date '{after}' and arrives_on <= date '{day}')
             or (leaves_on > date '{after}' and leaves_on <= date '{day}'))
