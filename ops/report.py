@@ -75,6 +75,8 @@ def inline(index: str, manifest: dict[str, Any], catalog: dict[str, Any]) -> str
             raise ReportError(f"dbt's docs page has no place for {mark.lower()}.json; "
                               "this version of dbt is not the one in requirements.lock")
         index = index.replace(hole, json.dumps(data, separators=(",", ":")).replace("<", r"\u003c"))
+    # Angular's way to say an SVG link; without it the browser asks for the unfilled template first.
+    index = index.replace('<use xlink:href="{{', '<use ng-attr-xlink:href="{{')
     # Its icon is a template that nobody filled in, and its canonical address a path of no file.
     index = re.sub(r'<link rel="(?:shortcut icon|canonical)"[^>]*>', "", index, count=2)
     return re.sub(r'(<meta charset="utf-8">)', lambda found: found[1] + _POLICY, index, count=1)
@@ -85,7 +87,7 @@ def _generate(places: Places, artifacts: Path) -> None:
     from dbt.cli.main import dbtRunner  # seconds to import, and only this needs it
 
     outcome = dbtRunner().invoke([
-        "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check", "--no-partial-parse",
+        "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check",
         "docs", "generate",
         "--project-dir", str(places.project), "--profiles-dir", str(places.project),
         "--target", places.target, "--target-path", str(artifacts),
