@@ -36,7 +36,7 @@ class Places(Protocol):
     def target(self) -> str: ...
 
 
-def report(places: Places, out: Path, *, days: int = 7, cache: Path | None = None) -> Path:
+def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None) -> Path:
     """Makes the page of `edr report` with no telemetry, no version check and no network.
 
     Elementary's command line asks dbt some twenty things, and each time dbt reads its project
@@ -46,12 +46,12 @@ def report(places: Places, out: Path, *, days: int = 7, cache: Path | None = Non
         places: the settings; ``profiles.yml`` in the project holds the profile ``elementary``.
         out: the file to write, ``*.html``; it is replaced when the new one is whole.
         days: how many days of history the report shows.
-        cache: Millrace's cache folder, as for ``packages.install``.
+        edr: the dbt project of Elementary's command line; the installed one when not given.
 
     Raises:
         QualityError: Elementary could not make the report; the message says why.
     """
-    cli = packages.edr_project(cache)
+    cli = edr or packages.edr_project()
     if cli is None or not (cli / "dbt_packages" / "elementary").is_dir():
         raise QualityError("the packages of Elementary's command line are missing: `millrace deps`")
     scratch = places.home / "target" / "edr"
