@@ -91,7 +91,7 @@ def compact(value: float) -> str:
 def _ceiling(values: list[float]) -> float:
     """The value at a plot's top edge: the largest one, unless one stands far above all others."""
     ordered = sorted(values)
-    if len(ordered) > 3 and ordered[-2] > 0 and ordered[-1] > _OUTLIER * ordered[-2]:
+    if len(ordered) > 1 and ordered[-2] > 0 and ordered[-1] > _OUTLIER * ordered[-2]:
         return ordered[-2] * 1.5
     return ordered[-1] * 1.04
 

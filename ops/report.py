@@ -41,14 +41,20 @@ def start_page(places: Places) -> Path:
     return _write(places.published / "site" / "index.html", page)
 
 
-def docs(places: Places) -> Path:
+def docs(places: Places, *, built: bool = False) -> Path:
     """Write the dbt docs site as one file, `published/site/docs.html`.
+
+    Args:
+        places: the settings.
+        built: dbt has just built, so its manifest is today's and holds the SQL that ran; the
+            project is not compiled once more (0.7 s in place of 4 to 7 s for this project).
 
     Raises:
         ReportError: dbt could not make its artifacts; the message is dbt's.
     """
     artifacts = places.home / "target"
-    _generate(places, artifacts)
+    compiled = built and (artifacts / "manifest.json").exists()
+    _generate(places, artifacts, "--no-compile" if compiled else "--compile")
     site = inline(
         (artifacts / "index.html").read_text("utf-8"),
         json.loads((artifacts / "manifest.json").read_bytes()),
@@ -82,13 +88,13 @@ def inline(index: str, manifest: dict[str, Any], catalog: dict[str, Any]) -> str
     return re.sub(r'(<meta charset="utf-8">)', lambda found: found[1] + _POLICY, index, count=1)
 
 
-def _generate(places: Places, artifacts: Path) -> None:
+def _generate(places: Places, artifacts: Path, compiling: str) -> None:
     """Let dbt write index.html, manifest.json and catalog.json into the folder `artifacts`."""
     from dbt.cli.main import dbtRunner  # seconds to import, and only this needs it
 
     outcome = dbtRunner().invoke([
         "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check",
-        "docs", "generate",
+        "docs", "generate", compiling,
         "--project-dir", str(places.project), "--profiles-dir", str(places.project),
         "--target", places.target, "--target-path", str(artifacts),
         "--log-path", str(places.home / "logs"),

@@ -238,7 +238,7 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Places:
     ])
     assert built.success, built.exception
     assert publish.publish(folder / "marts_dev.duckdb", places.published).tables == 1
-    report.docs(places)
+    report.docs(places, built=True)
     return places
 
 
@@ -270,6 +270,16 @@ def test_the_docs_site_in_a_browser(
 
 
 _GRAPH = "document.querySelector('canvas') && document.querySelector('canvas').width > 100"
+
+
+def test_the_docs_site_without_a_build_before_it_is_the_same(documented: Places) -> None:
+    site = documented.published / "site" / "docs.html"
+    before = site.read_text()
+    (documented.home / "target" / "manifest.json").unlink()
+    after = report.docs(documented, built=True).read_text()
+    for part in ("One row per order. \\u003c/script>", '"compiled_code":"select order_id from'):
+        assert part in before
+        assert part in after
 
 
 def test_dbts_own_page_asks_for_the_outside_when_tracking_is_on(
