@@ -21,7 +21,7 @@ COUPON_HEADER = ",".join(COUPONS) + "\n"
 FIRST_WEEK_WITH_NAME = 27
 """From this week's file on, the display has its name beside its code."""
 
-RESENT: dict[int | date, int] = {8: 3, 31: 2, date(2017, 4, 17): 1}
+RESENT: dict[int | date, int] = {6: 2, 31: 2, date(2017, 2, 6): 1}
 """Week or day of a file that is sent again under another name: after how many days."""
 
 DISPLAY_NAMES = {
