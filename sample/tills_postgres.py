@@ -4,7 +4,7 @@ import contextlib
 import re
 from collections.abc import Iterator
 from datetime import date
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import duckdb
 
@@ -129,5 +129,7 @@ class PostgresTills:
 def _reason(error: duckdb.Error, url: str) -> str:
     """The first line of DuckDB's message, without the URL and what it holds."""
     line = str(error).strip().splitlines()[0].replace(url, "the URL")
-    password = urlsplit(url).password
-    return line.replace(password, "***") if password else line
+    password = urlsplit(url).password or ""
+    for secret in filter(None, (password, unquote(password))):
+        line = line.replace(secret, "***")
+    return line
