@@ -9,15 +9,14 @@ Nothing is half installed: a tree is made beside its place, then renamed into it
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.util
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -27,16 +26,18 @@ import yaml
 from filelock import FileLock
 
 from ops import hub as dbt_hub
+from ops.package_files import (
+    MARKER,
+    STAND_INS,
+    Origin,
+    PackagesError,
+    Pins,
+    beside,
+    marker,
+    replace,
+)
 
-Origin = Literal["hub", "cache", "stand-ins"]
-Pins = Mapping[str, str]  # package name -> exact version
-
-STAND_INS = Path(__file__).parent / "standins"
-MARKER = ".millrace.json"
-
-
-class PackagesError(Exception):
-    """The dbt packages cannot be installed; the message says which, and what to do."""
+__all__ = ["Installed", "PackagesError", "asked", "edr_project", "install", "origin"]
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ def install(
     cache: Path | None = None,
     hub: str | None = None,
     edr: Path | None = None,
+    edr_config: Path | None = None,
     refresh: bool = False,
 ) -> Installed:
     """Puts the packages of ``packages.yml`` into ``dbt_packages`` of the project and of ``edr``.
@@ -67,6 +69,8 @@ def install(
         cache: Millrace's cache folder; ``~/.cache/millrace`` when not given.
         hub: address of the hub; dbt's own setting when not given.
         edr: the dbt project of Elementary's command line; the installed one when not given.
+        edr_config: where ``edr`` reads its settings; ``~/.edr`` when not given. Where it has none,
+            it gets a file that switches its telemetry and its version check off.
         refresh: asks the hub again although stand-ins of the versions asked for are in place.
 
     Raises:
@@ -77,6 +81,9 @@ def install(
     cache = (cache or default_cache()) / "dbt_packages"
     pins = {home: asked(home) for home in homes}
     allowed: tuple[Origin, ...] = ("hub", "cache", "stand-ins") if source == "auto" else (source,)
+    _silence_edr(edr_config or Path.home() / ".edr")
+    for home in homes:
+        _adopt(home, pins[home], cache)
     there = _in_place(pins, allowed, cache, refresh)
     if there is not None:
         return Installed(there, pins[project], False, time.perf_counter() - start)
@@ -93,7 +100,7 @@ def install(
                 notes.append(f"{origin}: {error}")
                 continue
             for home in homes:
-                _place(home / "dbt_packages", trees[home], _marker(origin, pins[home]))
+                replace(home / "dbt_packages", trees[home], marker(origin, pins[home]))
             seconds = time.perf_counter() - start
             return Installed(origin, pins[project], True, seconds, tuple(notes))
     raise PackagesError("no dbt packages for " + str(project) + "\n  " + "\n  ".join(notes))
@@ -101,7 +108,7 @@ def install(
 
 def origin(project: Path) -> Origin | None:
     """Where the project's installed packages came from; None: not installed by Millrace."""
-    found = _read_marker(project / "dbt_packages").get("origin")
+    found = read_marker(project / "dbt_packages").get("origin")
     return found if found in ("hub", "cache", "stand-ins") else None
 
 
@@ -120,7 +127,7 @@ def edr_project(cache: Path | None = None) -> Path | None:
     copy = (cache or default_cache()) / f"edr-{metadata.version('elementary-data')}"
     if not copy.exists():
         copy.parent.mkdir(parents=True, exist_ok=True)
-        with _beside(copy) as new:
+        with beside(copy) as new:
             leave = shutil.ignore_patterns("dbt_packages", "target", "logs")
             shutil.copytree(own, new, ignore=leave, dirs_exist_ok=True)
             new.rename(copy)
@@ -157,6 +164,17 @@ def asked(project: Path) -> Pins:
     return pins
 
 
+def _silence_edr(folder: Path) -> None:
+    """Elementary's command line takes its telemetry setting from this one file only."""
+    path = folder / "config.yml"
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            path.write_text(
+                "anonymous_usage_tracking: false\ndisable_elementary_version_check: true\n"
+            )
+
+
 def _entries(path: Path) -> list[dict[str, Any]]:
     """The entries of a packages file; none where there is no such file."""
     if not path.exists():
@@ -171,9 +189,9 @@ def _in_place(
     found: set[Origin] = set()
     for home, wanted in pins.items():
         place = home / "dbt_packages"
-        marker = _read_marker(place)
-        kind = marker.get("origin")
-        if kind not in allowed or marker != _marker(kind, wanted):
+        mark = read_marker(place)
+        kind = mark.get("origin")
+        if kind not in allowed or mark != marker(kind, wanted):
             return None
         if any(not (place / name / "dbt_project.yml").exists() for name in wanted):
             return None
@@ -185,6 +203,28 @@ def _in_place(
         better = all(_cached(wanted, cache) for wanted in pins.values())
         return None if refresh or better else kind
     return kind
+
+
+def _adopt(home: Path, pins: Pins, cache: Path) -> None:
+    """Keeps what a plain `dbt deps` installed: it is the real thing, and bears no mark yet."""
+    place, lock = home / "dbt_packages", home / "package-lock.yml"
+    if (place / MARKER).exists() or not lock.exists() or not place.is_dir():
+        return
+    locked = {str(p.get("package")).rpartition("/")[2]: p["version"] for p in _entries(lock)}
+    if any(locked.get(name) != version for name, version in pins.items()):
+        return
+    if any(not (place / name / "dbt_project.yml").exists() for name in locked):
+        return
+    for name, version in locked.items():
+        kept = cache / f"{name}-{version}"
+        if not kept.is_dir():
+            cache.mkdir(parents=True, exist_ok=True)
+            with beside(kept) as new:
+                shutil.copytree(place / name, new, dirs_exist_ok=True)
+                new.rename(kept)
+    _resolved_path(cache, pins).write_text(json.dumps(locked))
+    with contextlib.suppress(OSError):
+        (place / MARKER).write_text(json.dumps(marker("hub", pins), indent=1))
 
 
 def _cached(pins: Pins, cache: Path) -> bool:
@@ -224,53 +264,3 @@ def _resolved_path(cache: Path, pins: Pins) -> Path:
 def _resolved(cache: Path, pins: Pins) -> dict[str, str]:
     path = _resolved_path(cache, pins)
     return json.loads(path.read_text()) if path.exists() else {}
-
-
-def _marker(kind: Origin, pins: Pins) -> dict[str, Any]:
-    marker: dict[str, Any] = {"origin": kind, "packages": dict(pins)}
-    if kind == "stand-ins":
-        digest = hashlib.sha256()
-        for path in sorted(STAND_INS.rglob("*")):
-            if path.is_file():
-                digest.update(path.relative_to(STAND_INS).as_posix().encode())
-                digest.update(path.read_bytes())
-        marker["digest"] = digest.hexdigest()
-    return marker
-
-
-def _read_marker(place: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((place / MARKER).read_text()))
-    except (OSError, ValueError):
-        return {}
-
-
-def _place(place: Path, trees: Mapping[str, Path], marker: Mapping[str, Any]) -> None:
-    """Replaces a folder of packages by copies of the given trees."""
-    with _beside(place) as new:
-        for name, tree in trees.items():
-            shutil.copytree(tree, new / name, ignore=shutil.ignore_patterns(".*", "__pycache__"))
-        (new / MARKER).write_text(json.dumps(marker, indent=1))
-        old = Path(tempfile.mkdtemp(prefix=".old_packages_", dir=place.parent))
-        try:
-            if place.exists():
-                place.rename(old / "packages")
-            new.rename(place)
-        finally:
-            shutil.rmtree(old, ignore_errors=True)
-
-
-@contextmanager
-def _beside(place: Path) -> Iterator[Path]:
-    """A new folder on the same disk as ``place``; removed when it was not renamed."""
-    try:
-        folder = Path(tempfile.mkdtemp(prefix=".new_packages_", dir=place.parent))
-    except OSError as error:
-        raise PackagesError(
-            f"cannot write to {place.parent}: {os.strerror(error.errno or 0)}"
-        ) from error
-    try:
-        folder.chmod(0o755)
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

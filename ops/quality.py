@@ -24,6 +24,13 @@ from ops.quality_report import Places, QualityError, report
 __all__ = ["Filled", "QualityError", "fill", "ready", "report"]
 
 SCHEMA = "elementary"
+# What selects Elementary's anomaly tests, and the variable with which their results are kept.
+ANOMALY_TESTS = (
+    "test_name:volume_anomalies",
+    "test_name:freshness_anomalies",
+    "test_name:column_anomalies",
+)
+KEEP_ANOMALIES = {"disable_tests_results": False}
 SAMPLE_ROWS = 5
 
 
@@ -45,7 +52,6 @@ def fill(
     con: duckdb.DuckDBPyConnection,
     places: Places,
     *,
-    artifacts: Path | None = None,
     schema: str = SCHEMA,
     job: Mapping[str, str | None] | None = None,
     samples: int = SAMPLE_ROWS,
@@ -57,8 +63,7 @@ def fill(
 
     Args:
         con: the warehouse, with everything attached that the tests read.
-        places: the settings.
-        artifacts: dbt's target folder; ``target`` below Millrace's home when not given.
+        places: the settings; ``artifacts`` is dbt's target folder.
         schema: where Elementary's tables are.
         job: ``job_name``, ``job_run_id`` and the like, for ``dbt_invocations``.
 
@@ -66,7 +71,7 @@ def fill(
         QualityError: there is no ``manifest.json``, or Elementary's tables are not there.
     """
     start = time.perf_counter()
-    folder = artifacts or places.home / "target"
+    folder = places.artifacts
     manifest = _read(folder / "manifest.json")
     if manifest is None:
         raise QualityError(f"{folder / 'manifest.json'} is missing: run `dbt build` first")

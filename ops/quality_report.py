@@ -34,6 +34,8 @@ class Places(Protocol):
     def project(self) -> Path: ...
     @property
     def target(self) -> str: ...
+    @property
+    def artifacts(self) -> Path: ...
 
 
 def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None) -> Path:
@@ -54,7 +56,7 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
     cli = edr or packages.edr_project()
     if cli is None or not (cli / "dbt_packages" / "elementary").is_dir():
         raise QualityError("the packages of Elementary's command line are missing: `millrace deps`")
-    scratch = places.home / "target" / "edr"
+    scratch = places.artifacts / "edr"
     scratch.mkdir(parents=True, exist_ok=True)
     out.parent.mkdir(parents=True, exist_ok=True)
     draft = out.with_name(f".{out.stem}.draft.html")
