@@ -34,6 +34,7 @@ from ops.package_files import (
     Pins,
     beside,
     marker,
+    read_marker,
     replace,
 )
 
