@@ -175,8 +175,8 @@ class World:
                 )
                 con.execute(f"""
                     insert into {schema}._loads
-                    select {number}, '{table}', count(*), 0, count(*), count(*), 0, 0, 0, null, null,
-                        'run', timestamp '2017-02-01', '{schema}-{number}', '{table}-{number}'
+                    select {number}, '{table}', count(*), 0, count(*), count(*), 0, 0, 0, null,
+                        null, 'run', timestamp '2017-02-01', '{schema}-{number}', '{table}-{number}'
                     from {schema}.{table} where _load_number = {number}
                 """)
             if finished:

