@@ -1,11 +1,10 @@
-"""One batch through its table's contract: Parquet of the accepted rows, Parquet of the dead letters.
+"""One batch through its table's contract: Parquet of the accepted rows and of the dead letters.
 
 The source is read once. DuckDB streams it through the contract into three piles: accepted, dead,
 and rows that raw holds already (the lag reads them again). A dead row travels in the same columns;
 its rules and its payload ride in `_source` as JSON until they are put into a dead letter.
 """
 
-import json
 import shutil
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -154,7 +153,8 @@ class Checker:
             )
         if batch.unparsable:
             parts.append(
-                "select _source, '[\"unparsable\"]' as broken_rules, coalesce(payload, '') as payload "
+                "select _source, '[\"unparsable\"]' as broken_rules, "
+                "coalesce(payload, '') as payload "
                 f"from ({batch.unparsable})"
             )
         if not parts:
@@ -192,12 +192,3 @@ class Checker:
     def _one(self, sql: str) -> Any:
         row = self._con.execute(sql).fetchone()
         return row[0] if row else None
-
-
-def payload_columns(payload: str) -> dict[str, str | None]:
-    """A dead letter's payload as column to text; empty where the row could not be parsed."""
-    try:
-        value = json.loads(payload)
-    except ValueError:
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -1,4 +1,4 @@
-"""The source YAML, read into typed objects; a wrong word is an error with file, line and the right one.
+"""The source YAML, read into typed objects; a wrong word is an error with file and line.
 
 dbt's own keys are dbt's business. What stands under `config.meta.ingest` (of a source or a table)
 and under a column's `config.meta` is ours and is checked strictly.
@@ -46,7 +46,7 @@ class Column(_Strict):
 
 
 class SchemaContract(_Strict):
-    """dlt's words for what may change: columns that appear, and values that do not fit their type."""
+    """dlt's words for what may change: columns that appear, values that do not fit their type."""
 
     columns: Literal["evolve", "freeze", "discard_row", "discard_value"] = "evolve"
     data_type: Literal["freeze"] = "freeze"
@@ -122,8 +122,9 @@ class Source(_Strict):
         for table in self.tables:
             if table.name == name:
                 return table
+        near = nearest(name, (table.name for table in self.tables))
         raise DeclarationError(
-            f"source {self.name!r} has no table {name!r}{nearest(name, (t.name for t in self.tables))}",
+            f"source {self.name!r} has no table {name!r}{near}",
             where=self.where,
         )
 
@@ -140,8 +141,9 @@ def load_sources(project: Path) -> tuple[Source, ...]:
     for path in sorted((project / "models").rglob("*.y*ml")):
         for source in read_file(path, project):
             if source.name in sources:
+                first = sources[source.name].where
                 raise DeclarationError(
-                    f"source {source.name!r} is declared twice, also at {sources[source.name].where}",
+                    f"source {source.name!r} is declared twice, also at {first}",
                     where=source.where,
                 )
             sources[source.name] = source
@@ -149,7 +151,7 @@ def load_sources(project: Path) -> tuple[Source, ...]:
 
 
 def pick(sources: tuple[Source, ...], names: tuple[str, ...]) -> tuple[Source, ...]:
-    """The sources (with only the named tables) that `source` or `source.table` words name; all for none."""
+    """The sources and tables that words like `pos` or `pos.products` name; all for none."""
     if not names:
         return sources
     chosen: dict[str, list[Table]] = {}

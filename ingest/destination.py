@@ -234,13 +234,14 @@ def _resource(part: Part, new_state: dict[str, Any] | None = None) -> Any:
         if not part.files and not part.rows:
             yield dlt.mark.materialize_table_schema()
 
+    form: Any = {"file_format": "parquet"} if part.files else {}
     columns: Any = {name: {"name": name, **hint(kind)} for name, kind in part.columns.items()}
     return dlt.resource(
         rows,
         name=part.table,
         columns=columns,
         write_disposition="append",
-        **({"file_format": "parquet"} if part.files else {}),
+        **form,
         max_table_nesting=0,
     )
 

@@ -1,4 +1,4 @@
-"""Loads a source: read, check, load, until nothing is left; each load numbered, each in the book."""
+"""Loads a source: read, check, load, until nothing is left; each load numbered and in the book."""
 
 import shutil
 import time
@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import tenacity
 
 from ingest.batch import Checked, Checker, Held
+from ingest.dead_letters import DeadLetters
 from ingest.declaration import Source, Table
 from ingest.destination import BOOK, DEAD, FILES, LOAD_COLUMNS, Destination, Part
 from ingest.errors import ContractError, IngestError, SourceDownError, SourceError, redact
@@ -22,6 +23,7 @@ from ingest.types import literal, quote
 
 # A small load is judged as though it had this many rows, or one bad row in ten would stop it.
 _JUDGED_ROWS = 1000
+_BUGS = (NameError, AttributeError, TypeError, LookupError, AssertionError)
 _TRANSIENT = (
     "could not connect",
     "connection refused",
@@ -105,6 +107,14 @@ class Loader:
         for problem in result.errors:
             problem.message = redact(problem.message, hidden)
         return result
+
+    def dead_letters(self) -> DeadLetters:
+        """The source's dead letters.
+
+        Raises:
+            IngestError: the destination cannot be reached.
+        """
+        return DeadLetters(self.source, self._opened(), self._types, self.scratch)
 
     def _opened(self) -> Destination:
         if self._destination is None:
@@ -261,6 +271,8 @@ def _is_transient(error: BaseException) -> bool:
 def _explained(error: Exception, where: str, hidden: tuple[str, ...]) -> IngestError:
     if isinstance(error, IngestError):
         return error
+    if isinstance(error, _BUGS):
+        raise error
     lines = redact(str(error), hidden).strip().splitlines() or [type(error).__name__]
     if _is_transient(error):
         return SourceDownError(

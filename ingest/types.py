@@ -63,8 +63,14 @@ def fits(raw: str, typed: str, source: str, target: str) -> str:
     number = target in _INTEGERS or _DECIMAL.fullmatch(target)
     if source == "VARCHAR":
         if number:
+            # comparing as a wide decimal costs 15 microseconds a value: only where the text asks it
+            scale = int(number[2]) if isinstance(number, re.Match) else 0
+            plain = rf"^\s*[-+]?\d*(\.\d{{0,{scale}}})?\s*$" if scale else r"^\s*[-+]?\d+\s*$"
             exact = f"try_cast({raw} as decimal(38,12)) = {typed}"
-            return f"({raw} is null or coalesce({exact}, false))"
+            return (
+                f"({raw} is null or case when regexp_matches({raw}, {literal(plain)}) "
+                f"then {typed} is not null else coalesce({exact}, false) end)"
+            )
         if target == "DATE":
             return f"({raw} is null or coalesce(try_cast({raw} as timestamp) = {typed}, false))"
         return there

@@ -39,7 +39,7 @@ class Batch:
         found: column to DuckDB type, `_source` left out.
         state: the table's state once this batch is loaded; where `cursor` is missing from it,
             the highest cursor of the batch is put there.
-        cursor_from: the lower bound that was asked of the source, or None for a read from the start.
+        cursor_from: the lower bound asked of the source; None for a read from the start.
         may_overlap: rows of it may be in raw already (the lag, rows without a cursor).
         unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
         files: the files that were read or recognised.

@@ -5,7 +5,6 @@ by its content's SHA-256: the same content under another name is recognised and 
 file that changed under its name is read as a new one.
 """
 
-import glob as globbing
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -97,13 +96,11 @@ class FilesReader:
         quick = {(f.path, f.size, f.modified_ns) for f in known}
         contents = {f.hash: f.path for f in known}
         places = {(f.path, f.hash) for f in known}
-        for name in sorted(
-            globbing.glob(str(table.ingest.files), root_dir=self._root, recursive=True)
-        ):
-            path = self._root / name
-            if not path.is_file() or path.resolve().parts[: len(self._root.resolve().parts)] != (
-                self._root.resolve().parts
-            ):
+        inside = self._root.resolve()
+        for path in sorted(self._root.glob(str(table.ingest.files))):
+            name = str(path.relative_to(self._root))
+            # a link that leads out of the declared folder is not a file of it
+            if not path.is_file() or not path.resolve().is_relative_to(inside):
                 continue
             stat = path.stat()
             if (name, stat.st_size, stat.st_mtime_ns) in quick:

@@ -56,10 +56,11 @@ class ResourceReader:
     def batches(self, table: Table, state: TableState) -> Iterator[Batch]:
         """One batch: everything since the state's cursor less the lag."""
         low = state.get("cursor")
-        if low is not None and isinstance(table.ingest.lag, timedelta):
-            low = (datetime.fromisoformat(low) - table.ingest.lag).isoformat()
+        lag = table.ingest.lag
+        if low is not None and isinstance(lag, timedelta):
+            low = (datetime.fromisoformat(low) - lag).isoformat()
         elif low is not None:
-            low = str(int(low) - int(table.ingest.lag))
+            low = str(int(low) - int(float(str(lag))))
         folder = self._scratch / "pages" / table.name
         folder.mkdir(parents=True, exist_ok=True)
         for old in folder.iterdir():
@@ -121,7 +122,7 @@ class _Rest:
             yield item, self._page
 
     def _endpoint(self, table: Table, low: str | None) -> dict[str, Any]:
-        """The endpoint with `{cursor}` filled in; a parameter that asks for it is left out at first."""
+        """The endpoint with `{cursor}` filled in; at first the parameter is left out."""
         endpoint = dict(table.ingest.endpoint or {})
         params = {}
         for key, value in dict(endpoint.get("params") or {}).items():

@@ -119,7 +119,7 @@ class SqlReader:
         for index, end in enumerate(ends):
             parts = [] if low is None else [f"{cursor} >= {self._value(low)}"]
             last = end is None
-            if not last:
+            if end is not None:
                 parts.append(f"{cursor} <= {self._value(end)}")
             where = " and ".join(parts) or "true"
             if last and parts:
@@ -133,26 +133,13 @@ class SqlReader:
     def _ends(self, table: Table, cursor: str, low: str | None) -> list[str | None]:
         """Where each window ends; None, the last one's, is the end of what is there."""
         above = f"{cursor} is not null" if low is None else f"{cursor} > {self._value(low)}"
-        kind = table.column(str(table.ingest.cursor)).data_type
         count, first, last = self._row(
             f"select count(*), min({cursor}), max({cursor}) from {self._name(table)} where {above}"
         )
         windows = -(-int(count) // table.ingest.window)
         if windows <= 1:
             return [None]
-        ends = self._con.execute(
-            "select distinct (a + (b - a) * i / n)::varchar from (select "
-            f"try_cast(? as {kind}) a, try_cast(? as {kind}) b, i, ? as n from range(1, ?) r(i)) "
-            "where a is not null and b is not null order by 1"
-            if "int" in kind.lower()
-            else "select distinct strftime(make_timestamp((epoch_us(a) + (epoch_us(b) - epoch_us(a))"
-            "::hugeint * i / n)::bigint), '%Y-%m-%d %H:%M:%S') from (select try_cast(? as timestamp)"
-            " a, try_cast(? as timestamp) b, i, ? as n from range(1, ?) r(i)) "
-            "where a is not null and b is not null order by 1",
-            [str(first), str(last), windows, windows],
-        ).fetchall()
-        ordered = sorted((row[0] for row in ends), key=lambda e: int(e) if e.isdigit() else e)
-        return [*ordered, None]
+        return [*_between(str(first), str(last), windows), None]
 
     def _batch(
         self,
@@ -164,7 +151,7 @@ class SqlReader:
         *,
         bulk: bool,
     ) -> Batch:
-        """A bulk read of PostgreSQL goes by parallel scans of its pages, a small one by its index."""
+        """A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index."""
         names = raw_names(table, columns)
         origin = literal(f"{self._source.name}.{table.ingest.table or table.name}")
         if self._engine == "postgres" and bulk:
@@ -248,3 +235,18 @@ def _minus(cursor: str, table: Table) -> str:
         # a space sorts before a T: for a text column the bound is never too high
         return when.strftime("%Y-%m-%d %H:%M:%S.%f").removesuffix(".000000")
     return str(int(cursor) - int(lag)) if lag else cursor
+
+
+def _between(first: str, last: str, windows: int) -> list[str]:
+    """Where to cut the way from first to last into so many windows of equal width."""
+    try:
+        if first.lstrip("-").isdigit():
+            width = (int(last) - int(first)) / windows
+            cuts = [str(int(first) + int(width * i)) for i in range(1, windows)]
+        else:
+            start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
+            step = (end - start) / windows
+            cuts = [f"{start + step * i:%Y-%m-%d %H:%M:%S}" for i in range(1, windows)]
+    except (ValueError, TypeError):
+        return []  # a cursor that is no number and no time cannot be cut: one window
+    return list(dict.fromkeys(cuts))

@@ -1,0 +1,218 @@
+"""Dead letters: rows that broke their contract, kept with the reason until they are dealt with.
+
+A dead letter is open until it is replayed (its rules hold now, and the row goes into raw) or
+discarded (someone says why it is not needed). Both are loads of their own, so they happen wholly
+or not at all, and raw stays a log. A replayed row keeps the number of the load that first read
+it: among versions of a key it ranks where it stood then, and never above a newer one.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ingest.contract import BROKEN, compile_contract
+from ingest.declaration import Source, Table
+from ingest.destination import BOOK, FATES, LOAD_COLUMNS, Destination, Part
+from ingest.errors import IngestError
+from ingest.session import open_session
+from ingest.types import literal, quote
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """One open dead letter. `rules` are names like `check:quantity`."""
+
+    id: str
+    source: str
+    table: str
+    rules: tuple[str, ...]
+    payload: str
+    load_number: int
+    origin: str
+    extracted_at: datetime
+
+
+@dataclass(frozen=True)
+class Replayed:
+    """What a replay of one table came to, in rows."""
+
+    source: str
+    table: str
+    replayed: int
+    still_broken: int
+
+
+class DeadLetters:
+    """The dead letters of one source.
+
+    Args:
+        source: the declaration.
+        destination: its raw schema, opened.
+        types: table to column to DuckDB type, as declared.
+        scratch: a folder to work in.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        destination: Destination,
+        types: dict[str, dict[str, str]],
+        scratch: Path,
+    ) -> None:
+        self._source, self._destination = source, destination
+        self._types, self._scratch = types, scratch
+
+    def open_letters(self, table: str | None = None, limit: int | None = None) -> list[DeadLetter]:
+        """The open dead letters, oldest first."""
+        rows = self._destination.arrow(self._open_sql(table, limit)).to_pylist()
+        return [
+            DeadLetter(
+                row["dead_letter_id"],
+                self._source.name,
+                row["table_name"],
+                tuple(_rules(row["broken_rules"])),
+                row["payload"],
+                row["_load_number"],
+                row["_source"],
+                row["_extracted_at"],
+            )
+            for row in rows
+        ]
+
+    def find(self, start: str) -> list[DeadLetter]:
+        """The open dead letters whose id begins so."""
+        return [letter for letter in self.open_letters() if letter.id.startswith(start)]
+
+    def replay(self, run_id: str, table_name: str | None = None) -> list[Replayed]:
+        """Check every open dead letter against the rules of today; what holds goes into raw.
+
+        A line that could not be parsed stays: have the file sent again, then discard it.
+
+        Raises:
+            LoadError: the destination did not take the load; nothing of it counts.
+        """
+        done = []
+        for table in self._source.tables:
+            if table_name in (None, table.name):
+                done.append(self._replay(table, run_id))
+        return [replayed for replayed in done if replayed.replayed or replayed.still_broken]
+
+    def discard(self, letters: list[DeadLetter], reason: str, run_id: str) -> int:
+        """Close these dead letters with a reason; the number closed.
+
+        Raises:
+            IngestError: the reason is empty.
+        """
+        if not reason.strip():
+            raise IngestError("a dead letter is discarded with a reason", mend='--reason "…"')
+        if letters:
+            number, now = self._destination.finished + 1, _now()
+            fates = [_fate(letter.id, "discarded", reason, number, now) for letter in letters]
+            tables = sorted({letter.table for letter in letters})
+            book = [_entry(table, number, 0, run_id, now) for table in tables]
+            self._commit(number, [], fates, book)
+        return len(letters)
+
+    def _replay(self, table: Table, run_id: str) -> Replayed:
+        letters = self._destination.arrow(self._open_sql(table.name, None))
+        number, now = self._destination.finished + 1, _now()
+        types = self._types[table.name]
+        kept = self._destination.columns(table.name)
+        folder = self._scratch / "replay"
+        folder.mkdir(parents=True, exist_ok=True)
+        accepted = folder / f"{table.name}.parquet"
+        with open_session(self._scratch) as con:
+            con.register("letters", letters)
+            # the id and the first load travel in _source, which the contract leaves as it is
+            relation = (
+                "select "
+                + ", ".join(f"payload ->> {literal(f'$.{quote(n)}')} as {quote(n)}" for n in kept)
+                + ", to_json({'id': dead_letter_id, 's': _source, 'n': _load_number})::varchar "
+                "as _source from letters where broken_rules <> '[\"unparsable\"]'"
+            )
+            found = dict.fromkeys(kept, "VARCHAR")
+            compiled = compile_contract(table, relation, found, types, kept)
+            con.execute(f"create temp table judged as {compiled.select}")
+            con.execute(
+                f"copy (select {', '.join(map(quote, compiled.shape.columns))}, "
+                f"{number}::bigint as _load_number, "
+                f"timestamp {literal(now.isoformat(sep=' '))} as _extracted_at, "
+                "_source::json ->> '$.s' as _source, "
+                "(_source::json ->> '$.n')::bigint as _replayed_from "
+                f"from judged where {BROKEN} is null) to {literal(str(accepted))} (format parquet)"
+            )
+            ids = con.execute(
+                f"select _source::json ->> '$.id' from judged where {BROKEN} is null order by all"
+            ).fetchall()
+        if ids:
+            part = Part(table.name, {**compiled.shape.columns, **LOAD_COLUMNS}, (accepted,))
+            fates = [_fate(row[0], "replayed", "its rules hold now", number, now) for row in ids]
+            book = [_entry(table.name, number, len(ids), run_id, now)]
+            self._commit(number, [part], fates, book)
+        return Replayed(self._source.name, table.name, len(ids), letters.num_rows - len(ids))
+
+    def _commit(
+        self,
+        number: int,
+        parts: list[Part],
+        fates: list[dict[str, object]],
+        book: list[dict[str, object]],
+    ) -> None:
+        path = self._scratch / "replay" / "fates.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(pa.Table.from_pylist(fates), path)
+        closed = Part("_dead_letter_fates", FATES, (path,))
+        self._destination.commit(
+            number, [*parts, closed, Part("_loads", BOOK, rows=tuple(book))], {}
+        )
+
+    def _open_sql(self, table: str | None, limit: int | None) -> str:
+        letters = self._destination.relation("_dead_letters")
+        fates = self._destination.relation("_dead_letter_fates")
+        where = f"and table_name = {literal(table)}" if table else ""
+        return (
+            f"select * from {letters} where dead_letter_id not in "
+            f"(select dead_letter_id from {fates}) {where} "
+            "order by _load_number, table_name, dead_letter_id"
+            + (f" limit {limit}" if limit else "")
+        )
+
+
+def _rules(text: str) -> list[str]:
+    return [part.strip().strip('"') for part in text.strip("[]").split(",") if part.strip()]
+
+
+def _fate(letter: str, fate: str, reason: str, number: int, now: datetime) -> dict[str, object]:
+    return {
+        "dead_letter_id": letter,
+        "fate": fate,
+        "reason": reason,
+        "_load_number": number,
+        "_extracted_at": now,
+    }
+
+
+def _entry(table: str, number: int, rows: int, run_id: str, now: datetime) -> dict[str, object]:
+    """A replay's line in the book: it reads dead letters, and accepts those it puts into raw."""
+    return {
+        "load_number": number,
+        "table_name": table,
+        "rows_fetched": rows,
+        "rows_reread": 0,
+        "rows_read": rows,
+        "rows_accepted": rows,
+        "rows_dead": 0,
+        "bytes": 0,
+        "seconds": 0.0,
+        "cursor_from": None,
+        "cursor_to": None,
+        "run_id": run_id,
+        "extracted_at": now,
+    }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)

@@ -1,0 +1,70 @@
+"""`millrace sample`: the retailer's clock, and the whole pipeline shown on it."""
+
+from datetime import date
+from typing import Annotated
+
+import typer
+
+import sample
+from ops import cli
+from ops.log import Log
+from ops.settings import Settings
+from sample.errors import SampleError
+
+START = date(2017, 3, 31)
+DAYS = 5
+
+app = typer.Typer(
+    help="The sample retailer: tills, a file drop and an API, delivered by a clock.",
+    no_args_is_help=True,
+)
+
+
+@app.command()
+def start(
+    until: Annotated[str, typer.Option(help="The day to start on.")] = START.isoformat(),
+) -> None:
+    """Deliver everything up to a day, from scratch."""
+    settings, log = cli.settings(None), Log()
+    _moved(settings, log, date.fromisoformat(until), None)
+
+
+@app.command()
+def advance(days: Annotated[int, typer.Option(help="How many days.")] = 1) -> None:
+    """Let the retailer's clock go on; new, late and corrected rows arrive."""
+    settings, log = cli.settings(None), Log()
+    _moved(settings, log, None, days)
+
+
+@app.command()
+def demo() -> None:
+    """Run the pipeline on the retailer, let some days pass, run it again, and tell what came."""
+    from ops.cli_demo import demo as play
+
+    raise typer.Exit(play())
+
+
+def _moved(settings: Settings, log: Log, until: date | None, days: int | None) -> None:
+    try:
+        move(settings, until, days)
+    except SampleError as error:
+        log.error("sample", str(error))
+        raise typer.Exit(1) from None
+    log.say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
+
+
+def retailer(settings: Settings) -> sample.Retailer:
+    """The retailer of these settings; its tills are in PostgreSQL when MILLRACE_POS_URL says so."""
+    return sample.Retailer(settings.sample_home, pos_url=settings.env.get("MILLRACE_POS_URL"))
+
+
+def move(settings: Settings, until: date | None, days: int | None) -> None:
+    """Start the retailer at a day, or let days pass.
+
+    Raises:
+        SampleError: see `sample.Retailer`.
+    """
+    if until is not None:
+        retailer(settings).start(until)
+    if days is not None:
+        retailer(settings).advance(days)

@@ -1,0 +1,101 @@
+"""dbt in this process: parsed once, its nodes told as they finish, its results as plain data."""
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ops.journal import NodeResult
+from ops.publish import release
+from ops.settings import Settings
+
+_CODE = ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular", "analyses")
+_FILES = ("dbt_project.yml", "packages.yml", "profiles.yml", "dbt_packages/.millrace.json")
+
+
+@dataclass
+class Outcome:
+    """What a dbt command came to. `error` is dbt's own word where it could not even start."""
+
+    success: bool
+    nodes: list[NodeResult] = field(default_factory=list)
+    error: str = ""
+
+    def count(self, *statuses: str, kind: str = "") -> int:
+        """How many nodes ended so."""
+        return sum(
+            n.status in statuses and (not kind or n.resource_type == kind) for n in self.nodes
+        )
+
+
+class Dbt:
+    """Runs dbt commands for one target, keeping the parsed project between them."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._manifest: Any = None
+        self._fingerprint = ""
+
+    def run(
+        self, arguments: list[str], on_node: Callable[[NodeResult], None] = lambda node: None
+    ) -> Outcome:
+        """Run one command, as `["build", "--select", …]`."""
+        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+
+        def heard(event: Any) -> None:
+            if event.info.name == "NodeFinished":
+                on_node(_of_event(event.data))
+
+        mark = fingerprint(self._settings.project)
+        if mark != self._fingerprint:
+            self._manifest, self._fingerprint = None, mark
+        runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
+        quiet = ["--log-level", "none", "--log-level-file", "info", "--no-use-colors"]
+        try:
+            result = runner.invoke([*quiet, *arguments, "--target", self._settings.target])
+        finally:
+            release()
+        if isinstance(runner.manifest, Manifest) or self._manifest is None:
+            self._manifest = runner.manifest or self._manifest
+        rows = getattr(result.result, "results", None) or []
+        nodes = [_of_result(row) for row in rows if hasattr(row, "node")]
+        error = str(result.exception) if result.exception else ""
+        return Outcome(bool(result.success), nodes, error)
+
+
+def fingerprint(project: Path) -> str:
+    """A hash of all the code that a build depends on: equal while nothing was edited."""
+    digest = hashlib.sha256()
+    files = [path for folder in _CODE for path in (project / folder).rglob("*") if path.is_file()]
+    for path in sorted([*files, *(project / name for name in _FILES)]):
+        if path.is_file():
+            digest.update(str(path.relative_to(project)).encode() + b"\0")
+            digest.update(path.read_bytes() + b"\0")
+    return digest.hexdigest()
+
+
+def _of_event(data: Any) -> NodeResult:
+    info = data.node_info
+    return NodeResult(
+        info.unique_id,
+        info.resource_type,
+        info.node_name,
+        info.node_status,
+        float(data.run_result.execution_time),
+        int(data.run_result.num_failures or 0),
+        "",
+    )
+
+
+def _of_result(row: Any) -> NodeResult:
+    return NodeResult(
+        row.node.unique_id,
+        str(row.node.resource_type),
+        row.node.name,
+        str(row.status),
+        float(row.execution_time),
+        None if getattr(row, "failures", None) is None else int(row.failures),
+        (row.message or "")[:1000],
+    )

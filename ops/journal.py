@@ -1,0 +1,175 @@
+"""The journal of runs in the warehouse: runs, steps, dbt nodes, and what has been built so far."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+_TABLES = """
+create schema if not exists millrace;
+create table if not exists millrace.runs (
+    run_id varchar, command varchar, target varchar, started_at timestamp, finished_at timestamp,
+    status varchar, exit_code integer
+);
+create table if not exists millrace.steps (
+    run_id varchar, step varchar, started_at timestamp, finished_at timestamp, status varchar,
+    detail varchar
+);
+create table if not exists millrace.built (
+    run_id varchar, source_name varchar, table_name varchar, load_number bigint, built_at timestamp
+);
+create table if not exists millrace.node_results (
+    run_id varchar, unique_id varchar, resource_type varchar, node_name varchar, status varchar,
+    execution_seconds double, failures bigint, message varchar, finished_at timestamp
+);
+"""
+
+
+@dataclass(frozen=True)
+class NodeResult:
+    """What came of one dbt node; seconds, and failing rows where it is a test."""
+
+    unique_id: str
+    resource_type: str
+    node_name: str
+    status: str
+    execution_seconds: float
+    failures: int | None
+    message: str
+
+
+@dataclass(frozen=True)
+class RunRow:
+    """One run as the journal has it."""
+
+    run_id: str
+    command: str
+    started_at: datetime
+    finished_at: datetime | None
+    status: str
+    exit_code: int | None
+
+
+def now() -> datetime:
+    """The present moment, UTC, without a zone, as the warehouse keeps it."""
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+class Journal:
+    """Writes the journal. It opens the warehouse for each entry and leaves it to others between."""
+
+    def __init__(self, warehouse: Path) -> None:
+        self._warehouse = warehouse
+
+    def start(self, run_id: str, command: str, target: str) -> None:
+        """Begin a run. Runs that are still open were killed: the lock is ours now."""
+        with self._open() as con:
+            con.execute(_TABLES)
+            con.execute("update millrace.runs set status = 'killed' where status = 'running'")
+            con.execute("update millrace.steps set status = 'killed' where status = 'running'")
+            con.execute(
+                "insert into millrace.runs values (?, ?, ?, ?, null, 'running', null)",
+                [run_id, command, target, now()],
+            )
+
+    def finish(self, run_id: str, status: str, exit_code: int) -> None:
+        """End a run."""
+        with self._open() as con:
+            con.execute(
+                "update millrace.runs set finished_at = ?, status = ?, exit_code = ? "
+                "where run_id = ?",
+                [now(), status, exit_code, run_id],
+            )
+
+    def forget(self, run_id: str) -> None:
+        """Take out a run that found nothing to do, so that an idle loop leaves no trail."""
+        with self._open() as con:
+            for table in ("runs", "steps"):
+                con.execute(f"delete from millrace.{table} where run_id = ?", [run_id])
+
+    def step(self, run_id: str, step: str, started_at: datetime, status: str, detail: str) -> None:
+        """A step that has ended."""
+        with self._open() as con:
+            con.execute(
+                "insert into millrace.steps values (?, ?, ?, ?, ?, ?)",
+                [run_id, step, started_at, now(), status, detail[:2000]],
+            )
+
+    def nodes(self, run_id: str, results: Iterable[NodeResult]) -> None:
+        """What came of the nodes of one dbt invocation."""
+        at = now()
+        rows = [[run_id, *vars(result).values(), at] for result in results]
+        if rows:
+            with self._open() as con:
+                con.begin()
+                con.executemany(
+                    "insert into millrace.node_results values (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows
+                )
+                con.commit()
+
+    def pending(self, sources: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
+        """Source tables with finished loads that no good build has taken: (source, table) to load.
+
+        Args:
+            sources: the sources' names and raw schemas.
+        """
+        found: dict[tuple[str, str], int] = {}
+        with self._open() as con:
+            for source, schema in sources:
+                there = con.execute(
+                    "select count(*) from duckdb_tables() where schema_name = ? "
+                    "and table_name in ('_loads', '_dlt_loads')",
+                    [schema],
+                ).fetchone()
+                if not there or there[0] < 2:
+                    continue
+                rows = con.execute(
+                    f'select l.table_name, max(l.load_number) from "{schema}"._loads l '
+                    f'join "{schema}"._dlt_loads d on d.load_id = l._dlt_load_id '
+                    "where d.status = 0 and not exists (select 1 from millrace.built b where "
+                    "b.source_name = ? and b.table_name = l.table_name "
+                    "and b.load_number >= l.load_number) group by l.table_name",
+                    [source],
+                ).fetchall()
+                found |= {(source, row[0]): int(row[1]) for row in rows}
+        return found
+
+    def project(self) -> str | None:
+        """The fingerprint of the project at its last good build; None before the first."""
+        with self._open() as con:
+            row = con.execute(
+                "select table_name from millrace.built where source_name = '*' "
+                "order by built_at desc limit 1"
+            ).fetchone()
+        return str(row[0]) if row else None
+
+    def built(self, run_id: str, loads: dict[tuple[str, str], int], project: str) -> None:
+        """A build of these loads, by this state of the project, passed all its tests."""
+        rows = [[run_id, *key, number, now()] for key, number in loads.items()]
+        rows.append([run_id, "*", project, 0, now()])
+        with self._open() as con:
+            con.executemany("insert into millrace.built values (?, ?, ?, ?, ?)", rows)
+
+    def last_runs(self, count: int) -> list[RunRow]:
+        """The newest runs first; none where there is no warehouse yet."""
+        if not self._warehouse.exists():
+            return []
+        with self._open() as con:
+            con.execute(_TABLES)
+            rows = con.execute(
+                "select run_id, command, started_at, finished_at, status, exit_code "
+                "from millrace.runs order by started_at desc limit ?",
+                [count],
+            ).fetchall()
+        return [RunRow(*row) for row in rows]
+
+    @contextmanager
+    def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        con = duckdb.connect(str(self._warehouse))
+        try:
+            yield con
+        finally:
+            con.close()

@@ -1,0 +1,39 @@
+"""What a run says: plain lines for people, or one JSON object a line for a log store."""
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from datetime import UTC, datetime
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.markup import escape
+
+
+class Log:
+    """Says things once, in the form that was asked for; every JSON line carries the run id."""
+
+    def __init__(self, *, as_json: bool = False, stream: TextIO | None = None) -> None:
+        self._json = as_json
+        self._stream = stream or sys.stderr
+        self.console = Console(file=self._stream, highlight=False, soft_wrap=True)
+        self.run_id = ""
+
+    def say(self, event: str, text: str, *, style: str = "", **fields: Any) -> None:
+        """One line: `text` for people, `event` with its fields for machines."""
+        if self._json:
+            now = datetime.now(UTC).isoformat(timespec="milliseconds")
+            line = {"at": now, "run_id": self.run_id, "event": event, "text": text, **fields}
+            print(json.dumps(line, default=str), file=self._stream, flush=True)
+        else:
+            self.console.print(escape(text), style=style)
+
+    def error(self, event: str, text: str, **fields: Any) -> None:
+        """A line that someone must read."""
+        self.say(event, text, style="bold red", level="error", **fields)
+
+    def working(self, text: str) -> AbstractContextManager[Any]:
+        """A moving sign of work at a terminal, nothing elsewhere."""
+        if self._json or not self.console.is_terminal:
+            return nullcontext()
+        return self.console.status(escape(text))

@@ -1,0 +1,112 @@
+"""The one module that reads the environment: where everything is, and what is switched off."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+TARGETS = ("dev", "ci", "staging", "prod")
+
+# No part of the stack reports to its maker.
+_QUIET = {
+    "DO_NOT_TRACK": "1",
+    "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+    "RUNTIME__DLTHUB_TELEMETRY": "false",
+    "ANONYMOUS_TRACKING_ENABLED": "false",
+    "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    "RUNTIME__LOG_LEVEL": "CRITICAL",
+}
+
+
+class SettingsError(Exception):
+    """Millrace was called where there is no project, or for a target that there is not."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where everything is. All but `project` is made by Millrace and may be deleted with it."""
+
+    project: Path
+    home: Path
+    target: str
+    warehouse: Path
+    marts: Path
+    env: Mapping[str, str]
+
+    @property
+    def published(self) -> Path:
+        """What readers see: the marts' snapshot and the site."""
+        return self.home / "published"
+
+    @property
+    def site(self) -> Path:
+        """The start page, the dbt docs and the Elementary report."""
+        return self.published / "site"
+
+    @property
+    def scratch(self) -> Path:
+        """Working folders and the run lock; nothing in them matters after a run."""
+        return self.home / ".millrace" / self.target
+
+    @property
+    def artifacts(self) -> Path:
+        """dbt's target folder."""
+        return Path(self.env["DBT_TARGET_PATH"])
+
+    @property
+    def sample_home(self) -> Path:
+        """The sample retailer's systems."""
+        return self.home / "sample_data"
+
+    @property
+    def cache(self) -> Path | None:
+        """The per-user cache of dbt packages, where it is not the usual place."""
+        value = self.env.get("MILLRACE_CACHE")
+        return Path(value) if value else None
+
+
+def load(target: str | None = None, start: Path | None = None) -> Settings:
+    """The settings for the project at or above `start` (the working folder when not given).
+
+    What dbt, dlt and Elementary must find in the environment is put there.
+
+    Raises:
+        SettingsError: no project here, or no such target.
+    """
+    here = (start or Path.cwd()).resolve()
+    project = next((p for p in (here, *here.parents) if (p / "dbt_project.yml").is_file()), None)
+    if project is None:
+        raise SettingsError(
+            f"there is no dbt_project.yml in {here} or above it; "
+            "call millrace in the folder of the project"
+        )
+    target = target or os.environ.get("MILLRACE_TARGET") or "dev"
+    if target not in TARGETS:
+        raise SettingsError(f"there is no target {target!r}; there are {', '.join(TARGETS)}")
+    home = Path(os.environ.get("MILLRACE_HOME") or project).resolve()
+    warehouse = _path("MILLRACE_WAREHOUSE", home / "warehouse" / f"millrace_{target}.duckdb")
+    marts = _path("MILLRACE_MARTS", home / "warehouse" / f"marts_{target}.duckdb")
+    os.environ.update(
+        _QUIET,
+        MILLRACE_HOME=str(home),
+        MILLRACE_TARGET=target,
+        MILLRACE_WAREHOUSE=str(warehouse),
+        MILLRACE_MARTS=str(marts),
+        DBT_PROFILES_DIR=str(project),
+        DBT_PROJECT_DIR=str(project),
+        DBT_TARGET_PATH=str(_path("DBT_TARGET_PATH", home / "target")),
+        DBT_LOG_PATH=str(_path("DBT_LOG_PATH", home / "logs")),
+    )
+    for folder in (warehouse.parent, marts.parent):
+        folder.mkdir(parents=True, exist_ok=True)
+    return Settings(project, home, target, warehouse, marts, os.environ)
+
+
+def log_folder() -> Path:
+    """Where logs go; known also where no settings could be loaded."""
+    return _path("DBT_LOG_PATH", Path("logs").resolve())
+
+
+def _path(name: str, default: Path) -> Path:
+    value = os.environ.get(name)
+    return Path(value).resolve() if value else default
