@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 from datetime import date, timedelta
 from os import environ
 from pathlib import Path
+from urllib.parse import quote
 
 from sample import api, clock, dataset, drop, versions
 from sample.errors import BadStepError, BeforeTheDataError, NotStartedError, OtherSeedError
@@ -95,7 +96,7 @@ def services(home: Path) -> Iterator[None]:
     with ExitStack() as stack:
         if clock.read(home) is not None:
             defaults = {
-                "MILLRACE_POS_URL": f"sqlite:///{home / 'till.sqlite'}",
+                "MILLRACE_POS_URL": f"sqlite:///{quote(str(home / 'till.sqlite'))}",
                 "MILLRACE_PROMO_PATH": str(home / "drop"),
             }
             if "MILLRACE_LOYALTY_URL" not in environ:
