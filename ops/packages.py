@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -66,7 +65,8 @@ def install(
 
     Args:
         project: the dbt project's root.
-        source: one origin, or ``auto``: the hub, else the cache, else our stand-ins.
+        source: one origin, or ``auto``: for each of the two projects the first of hub, cache
+            and stand-ins that has what it asks for.
         cache: Millrace's cache folder; ``~/.cache/millrace`` when not given.
         hub: address of the hub; dbt's own setting when not given.
         edr: the dbt project of Elementary's command line; the installed one when not given.
@@ -79,32 +79,48 @@ def install(
     """
     start = time.perf_counter()
     homes = [home for home in (project, edr or edr_project(cache)) if home is not None]
-    cache = (cache or default_cache()) / "dbt_packages"
+    folder = (cache or default_cache()) / "dbt_packages"
     pins = {home: asked(home) for home in homes}
     allowed: tuple[Origin, ...] = ("hub", "cache", "stand-ins") if source == "auto" else (source,)
     _silence_edr(edr_config or Path.home() / ".edr")
+    origins: dict[Path, Origin] = {}
+    notes: dict[str, str] = {}
+    changed = False
     for home in homes:
-        _adopt(home, pins[home], cache)
-    there = _in_place(pins, allowed, cache, refresh)
-    if there is not None:
-        return Installed(there, pins[project], False, time.perf_counter() - start)
+        _adopt(home, pins[home], folder)
+        there = _in_place(home, pins[home], allowed, folder, refresh)
+        if there is None:
+            there, changed = _install(home, pins[home], allowed, folder, hub, notes), True
+        origins[home] = there
+    seconds = time.perf_counter() - start
+    said = tuple(f"{origin}: {note}" for origin, note in notes.items())
+    return Installed(origins[project], pins[project], changed, seconds, said)
+
+
+def _install(
+    home: Path,
+    pins: Pins,
+    allowed: tuple[Origin, ...],
+    cache: Path,
+    hub: str | None,
+    notes: dict[str, str],
+) -> Origin:
+    """Installs from the first origin that can; an origin that failed before is not asked again."""
     cache.mkdir(parents=True, exist_ok=True)
-    notes: list[str] = []
     with FileLock(cache / ".lock"):
-        for origin in allowed:
-            try:
-                if origin == "hub":
-                    for home in homes:
-                        _keep(dbt_hub.fetch(home, cache, hub), cache, pins[home])
-                trees = {home: _trees(origin, pins[home], cache) for home in homes}
-            except (PackagesError, dbt_hub.HubError) as error:
-                notes.append(f"{origin}: {error}")
+        for kind in allowed:
+            if kind == "hub" and kind in notes:
                 continue
-            for home in homes:
-                replace(home / "dbt_packages", trees[home], marker(origin, pins[home]))
-            seconds = time.perf_counter() - start
-            return Installed(origin, pins[project], True, seconds, tuple(notes))
-    raise PackagesError("no dbt packages for " + str(project) + "\n  " + "\n  ".join(notes))
+            try:
+                if kind == "hub":
+                    _keep(dbt_hub.fetch(home, cache, hub), cache, pins)
+                replace(home / "dbt_packages", _trees(kind, pins, cache), marker(kind, pins))
+            except (PackagesError, dbt_hub.HubError) as error:
+                notes[kind] = str(error)
+                continue
+            return kind
+    told = "".join(f"\n  {kind}: {note}" for kind, note in notes.items())
+    raise PackagesError(f"no dbt packages for {home}{told}")
 
 
 def origin(project: Path) -> Origin | None:
@@ -184,25 +200,18 @@ def _entries(path: Path) -> list[dict[str, Any]]:
 
 
 def _in_place(
-    pins: Mapping[Path, Pins], allowed: tuple[Origin, ...], cache: Path, refresh: bool
+    home: Path, pins: Pins, allowed: tuple[Origin, ...], cache: Path, refresh: bool
 ) -> Origin | None:
     """The origin of the packages when all that is asked for is already there, else None."""
-    found: set[Origin] = set()
-    for home, wanted in pins.items():
-        place = home / "dbt_packages"
-        mark = read_marker(place)
-        kind = mark.get("origin")
-        if kind not in allowed or mark != marker(kind, wanted):
-            return None
-        if any(not (place / name / "dbt_project.yml").exists() for name in wanted):
-            return None
-        found.add(kind)
-    if len(found) != 1:
+    place = home / "dbt_packages"
+    mark = read_marker(place)
+    kind: Origin | None = mark.get("origin")
+    if kind not in allowed or mark != marker(kind, pins):
         return None
-    kind = found.pop()
-    if kind == "stand-ins" and len(allowed) > 1:
-        better = all(_cached(wanted, cache) for wanted in pins.values())
-        return None if refresh or better else kind
+    if any(not (place / name / "dbt_project.yml").exists() for name in pins):
+        return None
+    if kind == "stand-ins" and len(allowed) > 1 and (refresh or _cached(pins, cache)):
+        return None
     return kind
 
 
