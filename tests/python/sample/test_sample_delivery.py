@@ -25,10 +25,11 @@ FIRST, LAST = date(2017, 1, 31), date(2017, 2, 7)
 
 
 @pytest.fixture(scope="module")
-def at_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> worlds.World:
+    """The world on the last day, started on that day."""
     home = tmp_path_factory.mktemp("at_once")
     Retailer(home).start(LAST)
-    return home
+    return worlds.everything(home)
 
 
 @pytest.fixture(scope="module")
@@ -45,25 +46,24 @@ def _copy(home: Path, to: Path) -> Path:
 
 @pytest.mark.parametrize("steps", [[7], [1, 1, 3, 2]])
 def test_leaps_and_steps_give_what_a_start_gives(
-    at_once: Path, first: Path, tmp_path: Path, steps: list[int]
+    at_once: worlds.World, first: Path, tmp_path: Path, steps: list[int]
 ) -> None:
     home = _copy(first, tmp_path / "home")
     for days in steps:
         Retailer(home).advance(days)
     assert Retailer(home).clock() == LAST
-    reached, wanted = worlds.everything(home), worlds.everything(at_once)
-    assert reached == wanted
-    assert "promotions/promotions_week_06_resend.parquet" in wanted[1]
-    assert "coupons/coupons_2017_02_06_resend.csv.gz" in wanted[1]
-    assert len(wanted[0]["transactions"]) > 120_000
-    assert worlds.tills(first) != wanted[0]
+    assert worlds.everything(home) == at_once
+    assert "promotions/promotions_week_06_resend.parquet" in at_once.drop
+    assert "coupons/coupons_2017_02_06_resend.csv.gz" in at_once.drop
+    assert len(at_once.tills["transactions"]) > 120_000
+    assert worlds.tills(first) != at_once.tills
 
 
-def test_another_seed_is_another_year(at_once: Path, tmp_path: Path) -> None:
+def test_another_seed_is_another_year(at_once: worlds.World, tmp_path: Path) -> None:
     Retailer(tmp_path, seed=8).start(date(2017, 1, 3))
     assert Retailer(tmp_path, seed=8).clock() == date(2017, 1, 3)
     other = worlds.tills(tmp_path)["transactions"]
-    assert not other <= worlds.tills(at_once)["transactions"]
+    assert not other <= at_once.tills["transactions"]
     with pytest.raises(OtherSeedError, match=r"seed 8, not 7.*millrace sample start"):
         Retailer(tmp_path).advance(1)
 
@@ -91,7 +91,7 @@ def _killed_advance(home: Path, days: int, after: float) -> bool:
 
 
 def test_a_killed_advance_repeated_gives_the_same(
-    at_once: Path, first: Path, tmp_path: Path
+    at_once: worlds.World, first: Path, tmp_path: Path
 ) -> None:
     home = _copy(first, tmp_path / "home")
     kills = sum(_killed_advance(home, 7, after) for after in (0.05, 0.1, 0.15, 0.2, 0.3, 0.4))
@@ -101,13 +101,13 @@ def test_a_killed_advance_repeated_gives_the_same(
         # the machine was quick and let one through, and the rest went on from there
         Retailer(home).start(LAST)
     assert kills >= 2
-    assert worlds.everything(home) == worlds.everything(at_once)
+    assert worlds.everything(home) == at_once
     assert sorted(path.name for path in home.iterdir()) == ["clock.json", "drop", "till.sqlite"]
 
 
 @pytest.mark.parametrize("ahead", [7, 8])
 def test_tills_ahead_of_the_clock_are_put_right(
-    at_once: Path, first: Path, tmp_path: Path, ahead: int
+    at_once: worlds.World, first: Path, tmp_path: Path, ahead: int
 ) -> None:
     """As after a kill between the tills' commit and the clock, then the same step or a smaller."""
     home = _copy(first, tmp_path / "home")
@@ -116,8 +116,8 @@ def test_tills_ahead_of_the_clock_are_put_right(
     (home / "drop/promotions/promotions_week_03.parquet").unlink()
     Retailer(home).advance(7)
     assert Retailer(home).clock() == LAST
-    assert worlds.tills(home) == worlds.tills(at_once)
-    assert worlds.drop(home) == worlds.drop(at_once)
+    assert worlds.tills(home) == at_once.tills
+    assert worlds.drop(home) == at_once.drop
 
 
 def test_tills_never_look_back_more_than_fifty_minutes() -> None:

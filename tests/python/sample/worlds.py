@@ -7,6 +7,7 @@ import time
 import urllib.error
 import urllib.request
 from contextlib import closing
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,15 @@ from sample import api
 from sample.versions import API, TILLS
 
 Rows = set[tuple[Any, ...]]
+
+
+@dataclass(frozen=True)
+class World:
+    """Rows of the tills and the API by table, hashes of the drop's files by path."""
+
+    tills: dict[str, Rows]
+    drop: dict[str, str]
+    api: dict[str, Rows]
 
 
 def tills(home: Path) -> dict[str, Rows]:
@@ -71,6 +81,6 @@ def served(home: Path) -> dict[str, Rows]:
         }
 
 
-def everything(home: Path) -> tuple[dict[str, Rows], dict[str, str], dict[str, Rows]]:
-    """Tills, drop and API."""
-    return tills(home), drop(home), served(home)
+def everything(home: Path) -> World:
+    """All that the retailer below `home` has delivered."""
+    return World(tills(home), drop(home), served(home))
