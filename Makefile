@@ -1,0 +1,51 @@
+# Millrace. `make help` lists what there is to make.
+
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+# Nothing of the stack reports to its maker, and nothing asks for a newer version of itself.
+export DO_NOT_TRACK := 1
+export DBT_SEND_ANONYMOUS_USAGE_STATS := false
+export RUNTIME__DLTHUB_TELEMETRY := false
+export ANONYMOUS_TRACKING_ENABLED := false
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench docs clean lock packages
+
+help:  ## list these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: .venv/installed  ## run the whole pipeline on the sample retailer
+	@$(BIN)/millrace sample demo
+
+test: .venv/installed packages  ## prove it: every test, the dbt project's own among them
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+lint: .venv/installed packages  ## ruff, mypy and sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/sqlfluff lint --processes 1 models macros snapshots tests/generic tests/singular analyses
+
+bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
+	$(BIN)/python -m tests.bench
+
+docs: .venv/installed  ## write the start page, the dbt docs and the quality report
+	@$(BIN)/millrace report
+
+clean:  ## delete everything that Millrace made here, the virtual environment included
+	rm -rf .venv .millrace warehouse published sample_data target logs dbt_packages build *.egg-info
+
+lock:  ## pin every dependency anew, with hashes
+	uv pip compile -q pyproject.toml --all-extras --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-header -o requirements.lock
+
+packages: .venv/installed
+	@$(BIN)/millrace deps
+
+.venv/installed: requirements.lock pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --no-deps --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@

@@ -1,0 +1,33 @@
+"""On CI a test may be left out only where this list says so; elsewhere a skip says what to install."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ALLOWED = Path(__file__).parent / "skips_allowed_on_ci.txt"
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, exitstatus: int, config: pytest.Config
+) -> None:
+    skipped = terminalreporter.stats.get("skipped", [])
+    terminalreporter.write_line(f"skipped: {len(skipped)}")
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    if os.environ.get("CI") != "true" or hasattr(session.config, "workerinput"):
+        return
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return
+    allowed = [line.split("  ")[0] for line in ALLOWED.read_text().splitlines() if line]
+    wrong = [
+        report.nodeid
+        for report in reporter.stats.get("skipped", [])
+        if not any(report.nodeid.startswith(name) for name in allowed)
+    ]
+    if wrong:
+        reporter.write_line(f"skipped on CI without leave: {', '.join(wrong)}", red=True)
+        session.exitstatus = 1
