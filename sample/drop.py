@@ -65,12 +65,17 @@ def deliver(con: duckdb.DuckDBPyConnection, drop: Path, day: date) -> None:
         for path in (drop / folder).iterdir():
             if f"{folder}/{path.name}" not in wanted:
                 path.unlink()
-    for file in wanted.values():
-        target = drop / file.path
-        if not target.exists():
-            draft = target.with_name(f".{target.name}.tmp")
-            _write(con, drop, file, draft)
-            draft.replace(target)
+    # One thread: with more, a file's bytes can depend on how many there are, and it costs more.
+    con.execute("set threads = 1")
+    try:
+        for file in wanted.values():
+            target = drop / file.path
+            if not target.exists():
+                draft = target.with_name(f".{target.name}.tmp")
+                _write(con, drop, file, draft)
+                draft.replace(target)
+    finally:
+        con.execute("reset threads")
 
 
 def _write(con: duckdb.DuckDBPyConnection, drop: Path, file: File, draft: Path) -> None:

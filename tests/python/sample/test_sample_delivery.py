@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import worlds
 
-from sample import Retailer, clock, dataset, versions
+from sample import Retailer, clock, dataset, drop, versions
 from sample.errors import (
     BadStepError,
     BeforeTheDataError,
@@ -57,6 +57,18 @@ def test_leaps_and_steps_give_what_a_start_gives(
     assert "coupons/coupons_2017_02_06_resend.csv.gz" in at_once.drop
     assert len(at_once.tills["transactions"]) > 120_000
     assert worlds.tills(first) != at_once.tills
+
+
+def test_a_file_does_not_depend_on_the_cores(tmp_path: Path) -> None:
+    hashes = []
+    for threads in (1, 4):
+        con = dataset.connect(7)
+        con.execute(f"set threads = {threads}")
+        drop.deliver(con, tmp_path / "drop", date(2017, 1, 3))
+        hashes.append(worlds.drop(tmp_path))
+        drop.clear(tmp_path / "drop")
+    assert hashes[0] == hashes[1]
+    assert len(hashes[0]) == 3
 
 
 def test_another_seed_is_another_year(at_once: worlds.World, tmp_path: Path) -> None:
