@@ -78,7 +78,10 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
         )
         maker = elementary.DataMonitoringReport(config=config, tracking=None)
         made, _ = maker.generate_report(
-            days_back=days, file_path=str(draft), should_open_browser=False
+            days_back=days,
+            file_path=str(draft),
+            should_open_browser=False,
+            exclude_elementary_models=True,
         )
     if not made:
         draft.unlink(missing_ok=True)
@@ -90,7 +93,7 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
 
 def _closed(page: str) -> str:
     """The page without its way out: no fonts, no counters, whatever its scripts try."""
-    page = re.sub(r'<link[^>]*href="https://[^>]*>', "", page)
+    page = re.sub(r'<link[^>]*(?:rel="icon"|href="https://)[^>]*>', "", page)
     return page.replace("<head>", f"<head>{NO_NETWORK}", 1)
 
 
