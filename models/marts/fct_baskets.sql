@@ -33,7 +33,12 @@ fct_baskets as (
         max(_load_number) as _load_number
     from lines
     {% if is_incremental() %}
-    where exists (select 1 from touched where touched.basket_id = lines.basket_id)
+    where
+        exists (
+            select 1
+            from touched
+            where touched.basket_id = lines.basket_id
+        )
     {% endif %}
     group by basket_id
 )

@@ -14,20 +14,13 @@ positions as (
 ),
 
 {% if is_incremental() %}
--- the days of the changed lines: where they are now, and where they were before
+-- the days of changed lines: where they are, and where they were before
 touched as (
     select distinct
-        positions.store_id,
-        positions.sold_on
+        store_id,
+        sold_on
     from positions
-    where exists (
-        select 1
-        from lines
-        where
-            lines._load_number > (select coalesce(max(_load_number), 0) from {{ this }})
-            and lines.basket_id = positions.basket_id
-            and lines.product_id = positions.product_id
-    )
+    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
 ),
 {% endif %}
 

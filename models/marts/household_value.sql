@@ -17,20 +17,13 @@ positions as (
 ),
 
 {% if is_incremental() %}
--- the months of the changed lines, with those that a correction took lines from
+-- the months of changed lines: where they are, and where they were before
 touched as (
     select distinct
-        positions.household_id,
-        cast(date_trunc('month', positions.sold_on) as date) as month_started_on
+        household_id,
+        cast(date_trunc('month', sold_on) as date) as month_started_on
     from positions
-    where exists (
-        select 1
-        from lines
-        where
-            lines._load_number > (select coalesce(max(_load_number), 0) from {{ this }})
-            and lines.basket_id = positions.basket_id
-            and lines.product_id = positions.product_id
-    )
+    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
 ),
 {% endif %}
 

@@ -5,11 +5,7 @@
     post_hook='delete from {{ this }} where line_count = 0',
 ) }}
 
-with lines as (
-    select * from {{ ref('fct_basket_lines') }}
-),
-
-promotions as (
+with promotions as (
     select * from {{ ref('fct_promotions') }}
 ),
 
@@ -22,24 +18,23 @@ positions as (
 ),
 
 {% if is_incremental() %}
--- product weeks with changed lines (where they are and were), new promotions, new attributes
+-- weeks with changed lines (where they are and were), newer promotions, or changed attributes
 touched as (
-    select positions.product_id, positions.week_number
+    select
+        product_id,
+        week_number
     from positions
-    where exists (
-        select 1
-        from lines
-        where
-            lines._load_number > (select coalesce(max(_lines_load_number), 0) from {{ this }})
-            and lines.basket_id = positions.basket_id
-            and lines.product_id = positions.product_id
-    )
+    where _load_number > (select coalesce(max(_lines_load_number), 0) from {{ this }})
     union
-    select product_id, week_number
+    select
+        product_id,
+        week_number
     from promotions
     where _load_number > (select coalesce(max(_promotions_load_number), 0) from {{ this }})
     union
-    select built.product_id, built.week_number
+    select
+        built.product_id,
+        built.week_number
     from {{ this }} as built
     inner join products on built.product_id = products.product_id
     where
@@ -50,17 +45,9 @@ touched as (
 ),
 {% endif %}
 
-sold as (
-    select
-        product_id,
-        week_number,
-        basket_id,
-        store_id,
-        quantity,
-        sales_amount,
-        retail_discount_amount,
-        _load_number
-    from lines
+lines as (
+    select *
+    from {{ ref('fct_basket_lines') }}
     {% if is_incremental() %}
     -- a week that a correction emptied has a row without lines, which the post-hook takes away
     right join touched using (product_id, week_number)
@@ -68,44 +55,50 @@ sold as (
 ),
 
 promoted as (
-    select product_id, store_id, week_number, max(_load_number) as _load_number
+    select
+        product_id,
+        store_id,
+        week_number,
+        max(_load_number) as _load_number
     from promotions
-    where exists (
-        select 1
-        from sold
-        where
-            sold.product_id = promotions.product_id
-            and sold.store_id = promotions.store_id
-            and sold.week_number = promotions.week_number
-    )
+    where
+        exists (
+            select 1
+            from lines
+            where
+                lines.product_id = promotions.product_id
+                and lines.store_id = promotions.store_id
+                and lines.week_number = promotions.week_number
+        )
     group by product_id, store_id, week_number
 ),
 
 product_performance as (
     select
-        sold.product_id,
-        sold.week_number,
+        lines.product_id,
+        lines.week_number,
         products.department,
         products.brand,
         products.product_category,
         products.product_type,
-        count(distinct sold.store_id) as store_count,
+        count(distinct lines.store_id) as store_count,
         count(distinct promoted.store_id) as promoted_store_count,
-        count(sold.basket_id) as line_count,
-        cast(sum(sold.quantity) as bigint) as quantity,
-        cast(sum(sold.sales_amount) as decimal(18, 2)) as sales_amount,
-        cast(sum(sold.retail_discount_amount) as decimal(18, 2)) as retail_discount_amount,
-        cast(sum(case when promoted.store_id is null then 0 else sold.quantity end) as bigint) as promoted_quantity,
-        cast(sum(case when promoted.store_id is null then 0 else sold.sales_amount end) as decimal(18, 2)) as promoted_sales_amount,
-        max(sold._load_number) as _lines_load_number,
+        count(lines.basket_id) as line_count,
+        cast(sum(lines.quantity) as bigint) as quantity,
+        cast(sum(lines.sales_amount) as decimal(18, 2)) as sales_amount,
+        cast(sum(lines.retail_discount_amount) as decimal(18, 2)) as retail_discount_amount,
+        cast(sum(if(promoted.store_id is null, 0, lines.quantity)) as bigint) as promoted_quantity,
+        cast(sum(if(promoted.store_id is null, 0, lines.sales_amount)) as decimal(18, 2))
+            as promoted_sales_amount,
+        max(lines._load_number) as _lines_load_number,
         max(promoted._load_number) as _promotions_load_number
-    from sold
-    inner join products on sold.product_id = products.product_id
+    from lines
+    inner join products on lines.product_id = products.product_id
     left join promoted
         on
-            sold.product_id = promoted.product_id
-            and sold.store_id = promoted.store_id
-            and sold.week_number = promoted.week_number
+            lines.product_id = promoted.product_id
+            and lines.store_id = promoted.store_id
+            and lines.week_number = promoted.week_number
     group by all
 )
 

@@ -20,7 +20,7 @@ ops_runs as (
         runs.exit_code,
         coalesce(steps.step_count, 0) as step_count,
         steps.last_step,
-        {{ datediff('runs.started_at', 'runs.finished_at', 'second') }} as run_seconds,
+        {{ datediff('runs.started_at', 'runs.finished_at', 'second') }} as run_seconds, -- noqa: LT05
         runs.started_at,
         runs.finished_at
     from runs

@@ -1,0 +1,24 @@
+-- A table that ingest loads and nobody stages would be missed by no other test.
+with ledger as (
+    select * from {{ ref('ops_row_ledger') }}
+),
+
+declared as (
+    {%- for table in (graph.sources.values() if execute else []) if table.source_meta.ingest %}
+    select
+        '{{ table.source_name }}' as source_name,
+        '{{ table.name }}' as table_name
+    union all
+    {%- endfor %}
+    select
+        'none' as source_name,
+        'none' as table_name
+)
+
+select declared.*
+from declared
+left join ledger
+    on
+        declared.source_name = ledger.source_name
+        and declared.table_name = ledger.table_name
+where ledger.table_name is null and declared.table_name <> 'none'
