@@ -73,7 +73,7 @@ def _stories(con: duckdb.DuckDBPyConnection) -> list[str]:
         "and o.product_id = t.product_id and o._load_number < t._load_number)"
     ).fetchone() or (0,)
     (changed,) = con.execute(
-        "select count(*) from snapshots.products_snapshot where dbt_valid_to is not null"
+        "select count(*) from snapshots.products_history where dbt_valid_to is not null"
     ).fetchone() or (0,)
     return [
         f"{late:,} lines came a day or more after their sale, {corrected:,} corrected earlier ones",

@@ -195,11 +195,12 @@ class Runner:
                 "(`millrace deps` gets the real ones where there is a way to the hub)",
                 style="yellow",
             )
+        self._elementary()
         pending = self.waiting()
         whole = self.journal.project() != mark
         command = ["build", *arguments]
         if not whole and not arguments:
-            command += ["--select", "path:models/ops"]
+            command += ["--exclude", "tag:elementary-tests", "--select", "path:models/ops"]
             command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
         outcome = self._dbt.run(command, lambda node: self._node(node))
         summary.nodes = outcome.nodes
@@ -223,12 +224,20 @@ class Runner:
         if node.status in ("error", "fail", "warn", "runtime error"):
             self._log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
 
+    def _elementary(self) -> None:
+        """Make Elementary's tables the first time; they hold the history of its report."""
+        with duckdb.connect(str(self._settings.warehouse)) as con:
+            ready = quality.ready(con)
+        if not ready:
+            outcome = self._dbt.run(["run", "--select", "package:elementary"])
+            if not outcome.success:
+                raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
+
     def _quality(self) -> None:
         """Elementary's tables, from what dbt has just written."""
         with duckdb.connect(str(self._settings.warehouse)) as con:
             con.execute(f"attach '{self._settings.marts}' as marts")
-            if quality.ready(con):
-                quality.fill(con, self._settings)
+            quality.fill(con, self._settings)
 
     def _publish(self, summary: Summary) -> str:
         try:
