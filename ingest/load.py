@@ -122,6 +122,9 @@ class Loader:
             self.scratch.mkdir(parents=True)
             with duckdb.connect() as con:
                 for table in self.source.tables:
+                    self._types[table.name] = {}
+                    if not table.columns:
+                        continue
                     shape = ", ".join(
                         f"null::{c.data_type} as {quote(c.name)}" for c in table.columns
                     )

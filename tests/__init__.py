@@ -1,0 +1,1 @@
+"""What proves the project: dbt's tests, pytest in `python`, the benchmarks in `bench`."""

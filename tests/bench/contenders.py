@@ -1,0 +1,71 @@
+"""One contender a process: `python -m tests.bench.contenders NAME URL FOLDER` loads `lineitem`.
+
+Each brings the table from PostgreSQL at URL into a fresh DuckDB file FOLDER/out.duckdb, with the
+settings that it has by itself.
+"""
+
+import sys
+from pathlib import Path
+
+
+def limit(url: str, folder: Path) -> None:
+    """DuckDB alone: its PostgreSQL scanner straight into a table; no contract, no state."""
+    import duckdb
+    import duckdb_extensions
+
+    config = {"extension_directory": str(folder.parent / "extensions")}
+    con = duckdb.connect(str(folder / "out.duckdb"), config=config)
+    try:
+        con.execute("load postgres_scanner")
+    except duckdb.Error:
+        duckdb_extensions.import_extension("postgres_scanner", con=con)
+        con.execute("load postgres_scanner")
+    con.execute(f"attach '{url}' as pg (type postgres, read_only)")
+    con.execute("create table lineitem as select * from pg.public.lineitem")
+    con.close()
+
+
+def millrace(url: str, folder: Path) -> None:
+    """Millrace with the contract of FOLDER's declaration."""
+    from ingest.declaration import load_sources
+    from ingest.load import Loader
+
+    (source,) = load_sources(folder)
+    loader = Loader(source, folder / "out.duckdb", folder / "scratch", {"BENCH_URL": url}, print)
+    for error in loader.load("bench").errors:
+        raise SystemExit(str(error))
+
+
+def dlt_pyarrow(url: str, folder: Path) -> None:
+    """dlt's own reader over SQLAlchemy, rows turned into Arrow."""
+    _dlt(url, folder, "pyarrow")
+
+
+def dlt_connectorx(url: str, folder: Path) -> None:
+    """dlt's own reader over ConnectorX."""
+    _dlt(url, folder, "connectorx")
+
+
+def _dlt(url: str, folder: Path, backend: str) -> None:
+    import dlt
+    from dlt.sources.sql_database import sql_table
+
+    pipeline = dlt.pipeline(
+        "bench",
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.duckdb(str(folder / "out.duckdb")),
+        dataset_name="raw",
+    )
+    address = url.replace("postgresql://", "postgresql+psycopg://")
+    more = {"backend_kwargs": {"return_type": "arrow", "conn": url}}
+    table = sql_table(
+        credentials=address,
+        table="lineitem",
+        backend=backend,  # type: ignore[arg-type]
+        **(more if backend == "connectorx" else {}),  # type: ignore[arg-type]
+    )
+    pipeline.run(table, write_disposition="append")
+
+
+if __name__ == "__main__":
+    globals()[sys.argv[1]](sys.argv[2], Path(sys.argv[3]))
