@@ -51,48 +51,76 @@ def _open(database: Path) -> duckdb.DuckDBPyConnection:
 
 
 def _of_warehouse(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-    runs = [Run(*row) for row in _rows(
-        connection,
-        "select run_id, command, target, started_at, finished_at, status, exit_code"
-        f" from millrace.runs order by started_at desc limit {RUNS_SHOWN}",
-    )]
-    steps = [Step(name, status, seconds, detail or "") for name, status, seconds, detail in _rows(
-        connection,
-        "select step, status, epoch(finished_at - started_at), detail"
-        " from millrace.steps where run_id = ? order by started_at",
-        [runs[0].run_id if runs else ""],
-    )]
-    results = [Result(*row) for row in _rows(
-        connection,
-        "select resource_type, node_name, status, coalesce(execution_seconds, 0),"
-        " coalesce(failures, 0), coalesce(message, '') from ("
-        "   select *, max_by(run_id, finished_at) over (partition by resource_type) as latest"
-        "   from millrace.node_results where node_name is not null)"
-        " where run_id = latest order by resource_type, node_name",
-    )]
-    freshness = dict(_rows(
-        connection,
-        "select unique_id, max_by(status, finished_at) from millrace.node_results"
-        " where resource_type = 'source' group by all",
-    ))
+    runs = [
+        Run(*row)
+        for row in _rows(
+            connection,
+            "select run_id, command, target, started_at, finished_at, status, exit_code"
+            f" from millrace.runs order by started_at desc limit {RUNS_SHOWN}",
+        )
+    ]
+    steps = [
+        Step(name, status, seconds, detail or "")
+        for name, status, seconds, detail in _rows(
+            connection,
+            "select step, status, epoch(finished_at - started_at), detail"
+            " from millrace.steps where run_id = ? order by started_at",
+            [runs[0].run_id if runs else ""],
+        )
+    ]
+    results = [
+        Result(*row)
+        for row in _rows(
+            connection,
+            "select resource_type, node_name, status, coalesce(execution_seconds, 0),"
+            " coalesce(failures, 0), coalesce(message, '') from ("
+            "   select *, max_by(run_id, finished_at) over (partition by resource_type) as latest"
+            "   from millrace.node_results where node_name is not null)"
+            " where run_id = latest order by resource_type, node_name",
+        )
+    ]
+    freshness = dict(
+        _rows(
+            connection,
+            "select unique_id, max_by(status, finished_at) from millrace.node_results"
+            " where resource_type = 'source' group by all",
+        )
+    )
     books, deliveries, dead, letters = [], [], [], 0
     for schema, tables in _raw_schemas(connection):
         source = schema.removeprefix("raw_")
         for row in _rows(connection, _BOOKS.format(schema=schema)):
-            fresh = (status for unique_id, status in freshness.items()
-                     if str(unique_id).endswith(f".{source}.{row[0]}"))
+            fresh = (
+                status
+                for unique_id, status in freshness.items()
+                if str(unique_id).endswith(f".{source}.{row[0]}")
+            )
             books.append(Book(source, *(*row, next(fresh, ""))))
-        deliveries += [Delivery(run, at, source, rows) for run, at, rows
-                       in _rows(connection, _DELIVERIES.format(schema=schema))]
+        deliveries += [
+            Delivery(run, at, source, rows)
+            for run, at, rows in _rows(connection, _DELIVERIES.format(schema=schema))
+        ]
         settled = _SETTLED.format(schema=schema) if "_dead_letter_fates" in tables else ""
-        dead += [DeadLetters(source, *row) for row
-                 in _rows(connection, _DEAD_LETTERS.format(schema=schema, settled=settled))]
-        letters += sum(rows for (rows,) in _rows(
-            connection, f'select count(*) from "{schema}"._dead_letters {settled}'))
+        dead += [
+            DeadLetters(source, *row)
+            for row in _rows(connection, _DEAD_LETTERS.format(schema=schema, settled=settled))
+        ]
+        letters += sum(
+            rows
+            for (rows,) in _rows(
+                connection, f'select count(*) from "{schema}"._dead_letters {settled}'
+            )
+        )
     deliveries.sort(key=lambda delivery: delivery.at)
-    return {"runs": runs, "steps": steps, "results": results, "books": books,
-            "deliveries": deliveries, "open_letters": letters,
-            "dead_letters": sorted(dead, key=lambda d: -d.rows)}
+    return {
+        "runs": runs,
+        "steps": steps,
+        "results": results,
+        "books": books,
+        "deliveries": deliveries,
+        "open_letters": letters,
+        "dead_letters": sorted(dead, key=lambda d: -d.rows),
+    }
 
 
 _FINISHED = (
@@ -125,29 +153,49 @@ _SETTLED = 'where dead_letter_id not in (select dead_letter_id from "{schema}"._
 
 def _raw_schemas(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, list[str]]]:
     """The schemas that hold a book of loads, by name, each with its tables."""
-    return _rows(connection, "select schema_name, list(table_name) as tables from duckdb_tables()"
-                             " group by all having list_contains(tables, '_loads') order by 1")
+    return _rows(
+        connection,
+        "select schema_name, list(table_name) as tables from duckdb_tables()"
+        " group by all having list_contains(tables, '_loads') order by 1",
+    )
 
 
 def _marts(connection: duckdb.DuckDBPyConnection) -> list[Mart]:
-    names = _rows(connection, "select table_name, count(*) from duckdb_columns()"
-                              " where not internal group by all order by 1")
+    names = _rows(
+        connection,
+        "select table_name, count(*) from duckdb_columns()"
+        " where not internal group by all order by 1",
+    )
     rows = {name: _rows(connection, f'select count(*) from "{name}"') for name, _ in names}
     return [Mart(name, rows[name][0][0], columns) for name, columns in names if rows[name]]
 
 
 def _daily_sales(connection: duckdb.DuckDBPyConnection) -> list[tuple[date, float]]:
     """Sales value of all stores per day, from the mart that holds it per store."""
-    columns = dict(_rows(connection, "select column_name, data_type from duckdb_columns()"
-                                     " where table_name = 'fct_daily_store_sales'"
-                                     " order by column_index"))
+    columns = dict(
+        _rows(
+            connection,
+            "select column_name, data_type from duckdb_columns()"
+            " where table_name = 'fct_daily_store_sales'"
+            " order by column_index",
+        )
+    )
     day = next((name for name, kind in columns.items() if kind == "DATE"), None)
-    amount = next((name for name, kind in columns.items() if name.startswith("sales")
-                   and kind.startswith(("DECIMAL", "DOUBLE"))), None)
+    amount = next(
+        (
+            name
+            for name, kind in columns.items()
+            if name.startswith("sales") and kind.startswith(("DECIMAL", "DOUBLE"))
+        ),
+        None,
+    )
     if day is None or amount is None:
         return []
-    return _rows(connection, f'select "{day}", sum("{amount}")::double from fct_daily_store_sales'
-                             f' where "{day}" is not null group by all order by 1')
+    return _rows(
+        connection,
+        f'select "{day}", sum("{amount}")::double from fct_daily_store_sales'
+        f' where "{day}" is not null group by all order by 1',
+    )
 
 
 def _rows(

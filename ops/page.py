@@ -33,11 +33,21 @@ _COMMANDS = (
 def render(facts: Facts) -> str:
     """The start page as HTML. Every text that comes from `facts` is escaped."""
     environment = Environment(
-        loader=PackageLoader("ops"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
+        loader=PackageLoader("ops"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"clip": clip, "count": count, "duration": duration, "glyph": glyph,
-                            "size": size, "tone": tone, "word": word}
+    environment.filters |= {
+        "clip": clip,
+        "count": count,
+        "duration": duration,
+        "glyph": glyph,
+        "size": size,
+        "tone": tone,
+        "word": word,
+    }
     environment.globals["seconds"] = lambda run: _seconds(run, facts)
     environment.globals["when"] = lambda at: when(at, facts.now)
     environment.globals["age"] = lambda at: age(facts.now - at)
@@ -56,10 +66,15 @@ def render(facts: Facts) -> str:
         models=[r for r in facts.results if r.kind == "model" and tone(r.status) == "good"],
         unsound=sorted((t for t in tests if tone(t.status) != "good"), key=_severity),
         letters=facts.dead_letters,
-        durations=bars([_run_bar(run, facts) for run in reversed(facts.runs)],
-                       "Seconds per run, the latest at the right", f"{_THIN}s"),
-        deliveries=[(source, bars(_per_run(brought, source), f"Rows per run from {source}", "", 1))
-                    for source in sorted({delivery.source for delivery in brought})],
+        durations=bars(
+            [_run_bar(run, facts) for run in reversed(facts.runs)],
+            "Seconds per run, the latest at the right",
+            f"{_THIN}s",
+        ),
+        deliveries=[
+            (source, bars(_per_run(brought, source), f"Rows per run from {source}", "", 1))
+            for source in sorted({delivery.source for delivery in brought})
+        ],
         brought=brought,
         sales=line(facts.daily_sales, "Sales value per day, all stores"),
     )
@@ -151,8 +166,11 @@ def _headline(facts: Facts, tests: list[Result]) -> str:
         return "Nothing has run yet."
     bad = sum(tone(test.status) == "bad" for test in tests)
     failed_step = next((s.name for s in facts.steps if tone(s.status) == "bad"), None)
-    marts = (f"Readers have the marts of {when(facts.published_at, facts.now)}."
-             if facts.published_at else "No marts are published yet.")
+    marts = (
+        f"Readers have the marts of {when(facts.published_at, facts.now)}."
+        if facts.published_at
+        else "No marts are published yet."
+    )
     if bad:
         return f"{_plural(bad, 'test')} failed. {marts}"
     if failed_step:
@@ -205,5 +223,9 @@ def _per_run(deliveries: list[Delivery], source: str) -> list[Bar]:
     """A bar for every run that brought rows from any source, so that all sources' bars align."""
     runs = dict.fromkeys(delivery.run_id for delivery in deliveries)
     own = {delivery.run_id: delivery for delivery in deliveries if delivery.source == source}
-    return [Bar(own[run].rows, f"{own[run].at:%d %b %H:%M}: {count(own[run].rows)} rows ({run})")
-            if run in own else Bar(0, "no rows") for run in runs]
+    return [
+        Bar(own[run].rows, f"{own[run].at:%d %b %H:%M}: {count(own[run].rows)} rows ({run})")
+        if run in own
+        else Bar(0, "no rows")
+        for run in runs
+    ]

@@ -45,15 +45,19 @@ def bars(items: Sequence[Bar], label: str, unit: str = "", marks: int = 3) -> Ma
         x, height = left + step * place, min(bar.value / top, 1.0) * 100 if top else 0
         height = max(height, 1.2) if bar.value else 0.0
         body = Markup('<rect x="{:.2f}" y="{:.2f}" width="{:.2f}" height="{:.2f}"/>').format(
-            x + step * 0.12, 100 - height, step * 0.76, height)
+            x + step * 0.12, 100 - height, step * 0.76, height
+        )
         if bar.value > top:
-            body += Markup('<rect class="gap" x="{:.2f}" y="12" width="{:.2f}" height="5"/>'
-                           ).format(x, step)
+            body += Markup(
+                '<rect class="gap" x="{:.2f}" y="12" width="{:.2f}" height="5"/>'
+            ).format(x, step)
             notes += Markup('<span class="cut" style="{}:{:.2f}%">{}</span>').format(
                 *(("left", (x + step) / 10) if x < 500 else ("right", (1000 - x) / 10)),
-                compact(bar.value) + unit)
+                compact(bar.value) + unit,
+            )
         shapes += Markup('<g class="bar {}"><title>{}</title>{}</g>').format(
-            bar.tone, bar.words, body)
+            bar.tone, bar.words, body
+        )
     grid = _grid(top, unit, marks)
     return _plot(label, grid[0] + shapes, grid[1] + notes)
 
@@ -65,17 +69,22 @@ def line(points: Sequence[tuple[date, float]], label: str) -> Markup:
     days = [(day - points[0][0]).days for day, _ in points]
     values = [value for _, value in points]
     top = max(values) * 1.04 or 1.0
-    means = [sum(values[max(0, i - 6): i + 1]) / len(values[max(0, i - 6): i + 1])
-             for i in range(len(values))]
+    means = [
+        sum(values[max(0, i - 6) : i + 1]) / len(values[max(0, i - 6) : i + 1])
+        for i in range(len(values))
+    ]
 
     def path(heights: Sequence[float]) -> str:
-        return " ".join(f"{1000 * day / days[-1]:.1f},{100 - 100 * height / top:.2f}"
-                        for day, height in zip(days, heights, strict=True))
+        return " ".join(
+            f"{1000 * day / days[-1]:.1f},{100 - 100 * height / top:.2f}"
+            for day, height in zip(days, heights, strict=True)
+        )
 
     grid = _grid(top, "", 3)
-    shapes = Markup('<polygon class="area" points="0,100 {} 1000,100"/><polyline class="thin" '
-                    'points="{}"/><polyline class="line" points="{}"/>').format(
-        path(values), path(values), path(means))
+    shapes = Markup(
+        '<polygon class="area" points="0,100 {} 1000,100"/><polyline class="thin" '
+        'points="{}"/><polyline class="line" points="{}"/>'
+    ).format(path(values), path(values), path(means))
     return _plot(label, grid[0] + shapes, grid[1])
 
 
@@ -83,8 +92,11 @@ def compact(value: float) -> str:
     """A number in three digits at most: 940, 12 k, 1.4 M."""
     for size, letter in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
         if value >= size * 0.9995:
-            return f"{value / size:.1f}".rstrip("0").rstrip(".") + letter if (
-                value / size < 10) else f"{value / size:.0f}{letter}"
+            return (
+                f"{value / size:.1f}".rstrip("0").rstrip(".") + letter
+                if (value / size < 10)
+                else f"{value / size:.0f}{letter}"
+            )
     return f"{value:.0f}" if value >= 10 or value == int(value) else f"{value:.1f}"
 
 
@@ -106,14 +118,21 @@ def _grid(top: float, unit: str, most: int) -> tuple[Markup, Markup]:
     marks = [step * number for number in range(1, int(top / step) + 1)]
     lines = Markup("").join(
         Markup('<line class="grid" x1="0" x2="1000" y1="{0:.2f}" y2="{0:.2f}"/>').format(
-            100 - 100 * mark / top) for mark in marks)
+            100 - 100 * mark / top
+        )
+        for mark in marks
+    )
     words = Markup("").join(
         Markup('<span class="tick" style="bottom:{:.2f}%">{}</span>').format(
-            100 * mark / top, compact(mark) + unit) for mark in marks)
+            100 * mark / top, compact(mark) + unit
+        )
+        for mark in marks
+    )
     return lines, words
 
 
 def _plot(label: str, shapes: Markup, words: Markup) -> Markup:
-    return Markup('<div class="plot"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" '
-                  'role="img" aria-label="{}">{}</svg>{}</div>').format(
-        escape(label), shapes, words)
+    return Markup(
+        '<div class="plot"><svg viewBox="0 0 1000 100" preserveAspectRatio="none" '
+        'role="img" aria-label="{}">{}</svg>{}</div>'
+    ).format(escape(label), shapes, words)

@@ -159,10 +159,15 @@ def _verify(partial: Path, wanted: Inventory) -> None:
         reader.execute(f"attach '{path}' as {alias} (read_only)")
         found = _inventory(reader, reader.execute(f"select '{alias}'"))
     if found != wanted:
-        parts = sorted(f"{s}.{t}" for s, t in wanted.keys() | found.keys()
-                       if wanted.get((s, t)) != found.get((s, t)))
-        raise PublishError(f"the copy differs from the marts in {', '.join(parts)}; nothing was "
-                           "published. Look at the disk, then: millrace publish")
+        parts = sorted(
+            f"{s}.{t}"
+            for s, t in wanted.keys() | found.keys()
+            if wanted.get((s, t)) != found.get((s, t))
+        )
+        raise PublishError(
+            f"the copy differs from the marts in {', '.join(parts)}; nothing was "
+            "published. Look at the disk, then: millrace publish"
+        )
 
 
 def _sync_folder(folder: Path) -> None:

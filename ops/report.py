@@ -78,8 +78,10 @@ def inline(index: str, manifest: dict[str, Any], catalog: dict[str, Any]) -> str
     for mark, data in (("MANIFEST", manifest), ("CATALOG", catalog)):
         hole = f'"{mark}.JSON INLINE DATA"'
         if hole not in index:
-            raise ReportError(f"dbt's docs page has no place for {mark.lower()}.json; "
-                              "this version of dbt is not the one in requirements.lock")
+            raise ReportError(
+                f"dbt's docs page has no place for {mark.lower()}.json; "
+                "this version of dbt is not the one in requirements.lock"
+            )
         index = index.replace(hole, json.dumps(data, separators=(",", ":")).replace("<", r"\u003c"))
     # Angular's way to say an SVG link; without it the browser asks for the unfilled template first.
     index = index.replace('<use xlink:href="{{', '<use ng-attr-xlink:href="{{')
@@ -92,16 +94,31 @@ def _generate(places: Places, artifacts: Path, compiling: str) -> None:
     """Let dbt write index.html, manifest.json and catalog.json into the folder `artifacts`."""
     from dbt.cli.main import dbtRunner  # seconds to import, and only this needs it
 
-    outcome = dbtRunner().invoke([
-        "--quiet", "--no-send-anonymous-usage-stats", "--no-version-check",
-        "docs", "generate", compiling,
-        "--project-dir", str(places.project), "--profiles-dir", str(places.project),
-        "--target", places.target, "--target-path", str(artifacts),
-        "--log-path", str(places.home / "logs"),
-    ])
+    outcome = dbtRunner().invoke(
+        [
+            "--quiet",
+            "--no-send-anonymous-usage-stats",
+            "--no-version-check",
+            "docs",
+            "generate",
+            compiling,
+            "--project-dir",
+            str(places.project),
+            "--profiles-dir",
+            str(places.project),
+            "--target",
+            places.target,
+            "--target-path",
+            str(artifacts),
+            "--log-path",
+            str(places.home / "logs"),
+        ]
+    )
     if not outcome.success:
-        raise ReportError(f"dbt could not make its docs: {outcome.exception or 'see logs/dbt.log'}."
-                          " Try: dbt docs generate")
+        raise ReportError(
+            f"dbt could not make its docs: {outcome.exception or 'see logs/dbt.log'}."
+            " Try: dbt docs generate"
+        )
 
 
 def _write(page: Path, text: str) -> Path:
