@@ -24,6 +24,10 @@ households as (
             and staged.income_range is not distinct from history.income_range
 )
 
-select * from products where is_missing
+select *
+from products
+where is_missing
 union all
-select * from households where is_missing
+select *
+from households
+where is_missing
