@@ -5,6 +5,7 @@ number and read again, loads that no good build has taken are built, and readers
 snapshot until a build has passed all its tests.
 """
 
+import json
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -110,7 +111,7 @@ class Runner:
                 "freshness": lambda: self._freshness(summary),
                 "build": lambda: self._build(summary, mark, arguments),
                 "publish": lambda: self._publish(summary),
-                "report": lambda: self._report(full_report, mark),
+                "report": lambda: self._report(summary, full_report),
             }
             with self._log.working(step.title):
                 try:
@@ -202,7 +203,7 @@ class Runner:
         if not whole and not arguments:
             command += ["--exclude", "tag:elementary-tests", "--select", "path:models/ops"]
             command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
-        outcome = self._dbt.run(command, lambda node: self._node(node))
+        outcome = self._dbt.run(command, self._node)
         summary.nodes = outcome.nodes
         self.journal.nodes(summary.run_id, outcome.nodes)
         self._quality()
@@ -247,11 +248,23 @@ class Runner:
         summary.published = done
         return f"{done.tables} tables, {done.bytes / 1e6:.0f} MB in {done.path}"
 
-    def _report(self, full: bool, mark: str) -> str:
+    def _anomalies(self, summary: Summary) -> None:
+        """Elementary's trained tests, on what has been published: they warn, and hold nothing up."""
+        if packages.origin(self._settings.project) == "stand-ins":
+            return
+        keep = json.dumps(quality.KEEP_ANOMALIES)
+        chosen = ["--select", *quality.ANOMALY_TESTS]
+        outcome = self._dbt.run(["test", *chosen, "--vars", keep], self._node)
+        self.journal.nodes(summary.run_id, outcome.nodes)
+        if outcome.nodes:
+            self._quality()
+
+    def _report(self, summary: Summary, full: bool) -> str:
         pages = ["index.html"]
         try:
             if full:
-                report.docs(self._settings)
+                self._anomalies(summary)
+                report.docs(self._settings, built=bool(summary.nodes))
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]
             report.start_page(self._settings)
