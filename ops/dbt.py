@@ -48,17 +48,19 @@ class Dbt:
             if event.info.name == "NodeFinished":
                 on_node(_of_event(event.data))
 
-        mark = fingerprint(self._settings.project)
-        if mark != self._fingerprint:
-            self._manifest, self._fingerprint = None, mark
-        runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
         quiet = ["--log-level", "none", "--log-level-file", "info", "--no-use-colors"]
+        target = ["--target", self._settings.target]
+        mark = fingerprint(self._settings.project)
         try:
-            result = runner.invoke([*quiet, *arguments, "--target", self._settings.target])
+            if self._manifest is None or mark != self._fingerprint:
+                parsed = dbtRunner().invoke([*quiet, "parse", *target])
+                if not isinstance(parsed.result, Manifest):
+                    return Outcome(False, error=str(parsed.exception or "dbt could not parse"))
+                self._manifest, self._fingerprint = parsed.result, mark
+            runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
+            result = runner.invoke([*quiet, *arguments, *target])
         finally:
             release()
-        if isinstance(runner.manifest, Manifest) or self._manifest is None:
-            self._manifest = runner.manifest or self._manifest
         rows = getattr(result.result, "results", None) or []
         nodes = [_of_result(row) for row in rows if hasattr(row, "node")]
         error = str(result.exception) if result.exception else ""
