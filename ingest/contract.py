@@ -1,17 +1,17 @@
 """A table's rules compiled to the SQL that splits a batch into accepted rows and dead letters.
 
-One pass over the source fills the temporary table `batch`: every declared column cast to its type
-(the value as it came stays beside it as `raw:<column>` where the cast changes its type), where the
-row came from, and `broken:rules`: NULL for a good row, else the names of all the rules it breaks.
-What follows reads that table, never the source again.
+One pass over the source: every declared column cast to its type (the value as it came stays beside
+it as `raw:<column>` where the cast changes its type), where the row came from, and `broken:rules`:
+NULL for a good row, else the names of all the rules it breaks. As in SQL, a check that comes to
+NULL is not broken; one that cannot be worked out for a row is.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from ingest.declaration import Column, Table
 from ingest.errors import ContractError
-from ingest.types import fits, literal, quote, storable
+from ingest.types import cast, fits, literal, quote, storable
 
 BROKEN = quote("broken:rules")
 
@@ -22,11 +22,13 @@ class Shape:
 
     columns: dict[str, str]
     recast: tuple[str, ...]  # columns whose value as it came is kept in raw:<column>
+    beside: tuple[str, ...] = ()  # columns of the batch that raw does not take
 
     def payload(self, alias: str) -> str:
         """SQL: the row as it came, every value as text, as one JSON object."""
         parts = [
-            f"{literal(name)}, {alias}.{quote(self._came(name))}::varchar" for name in self.columns
+            f"{literal(name)}, {alias}.{quote(self._came(name))}::varchar"
+            for name in (*self.columns, *self.beside)
         ]
         return f"json_object({', '.join(parts)})::varchar"
 
@@ -77,19 +79,18 @@ def compile_contract(
             recast.append(name)
             raw = quote(f"raw:{name}")
             # `:` cannot stand in a declared name, so a raw: column never meets a real one
-            inner.append(f"try_cast({quote(name)} as {target}) as {quote(name)}")
+            inner.append(f"{cast(quote(name), source, target)} as {quote(name)}")
             inner.append(f"{quote(name)} as {raw}")
             rules.append((f"type:{name}", fits(raw, quote(name), source, target)))
     for name in table.ingest.primary_key:
         if not table.column(name).required:
             rules.append((f"primary_key:{name}", _present(name, recast)))
     for column in table.columns:
-        rules.extend(_column_rules(column, recast))
+        rules.extend(column_rules(column, recast))
+    beside = tuple(name for name in found if name not in shape)
+    inner.extend(map(quote, beside))
     if table.ingest.schema_contract.columns == "discard_row":
-        for name in found:
-            if name not in shape:
-                rules.append((f"column:{name}", f"{quote(name)} is null"))
-                inner.append(quote(name))
+        rules.extend((f"column:{name}", f"{quote(name)} is null") for name in beside)
     good = " and ".join(f"({sql})" for _, sql in rules) or "true"
     named = ", ".join(f"case when not ({sql}) then {literal(name)} end" for name, sql in rules)
     listed = f"list_filter([{named}], x -> x is not null)" if rules else "null::varchar[]"
@@ -97,26 +98,33 @@ def compile_contract(
         f"select *, case when {good} then null else {listed} end as {BROKEN} "
         f"from (select {', '.join(inner)}, _source from ({relation}))"
     )
-    return Compiled(select, Shape(shape, tuple(recast)))
+    return Compiled(select, Shape(shape, tuple(recast), beside))
 
 
-def _present(name: str, recast: list[str]) -> str:
+def _present(name: str, recast: Collection[str]) -> str:
     """Not null as it came: a value that merely fails its type breaks the type rule alone."""
     return f"{quote(f'raw:{name}' if name in recast else name)} is not null"
 
 
-def _column_rules(column: Column, recast: list[str]) -> list[tuple[str, str]]:
-    rules = []
+def column_rules(column: Column, recast: Collection[str]) -> list[tuple[str, str]]:
+    """The rules of one column: name and the SQL boolean of a row that keeps it.
+
+    Args:
+        column: the declaration.
+        recast: the columns whose value as it came is in `raw:<column>`.
+    """
+    rules, name = [], quote(column.name)
     if column.required:
         rules.append((f"required:{column.name}", _present(column.name, recast)))
     if column.check:
-        rules.append((f"check:{column.name}", f"coalesce(({column.check})::boolean, true)"))
+        held = f"coalesce(({column.check}\n)::boolean, true)"
+        rules.append((f"check:{column.name}", f"coalesce(try({held}), false)"))
     if column.accepted_values:
         values = ", ".join(
-            literal(value) if isinstance(value, str) else str(value)
+            f"{literal(str(value).lower() if isinstance(value, bool) else str(value))}"
+            f"::{column.data_type}"
             for value in column.accepted_values
         )
-        name = quote(column.name)
         rules.append(
             (f"accepted_values:{column.name}", f"({name} is null or {name} in ({values}))")
         )

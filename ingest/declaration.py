@@ -23,12 +23,19 @@ _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 def _lag(value: object) -> object:
     """`1 hour`, `30 minutes` as a timedelta; a number stays one (for a cursor that is a number)."""
+    if isinstance(value, bool):
+        raise ValueError("write a lag as a number and a unit, like '1 hour'")
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"(\d+)\s+(second|minute|hour|day|week)s?", value.strip())
     if not match:
         raise ValueError("write a lag as a number and a unit, like '1 hour' or '3 days'")
     return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+
+
+def _listed(value: object) -> object:
+    """One word where a list of words may stand."""
+    return [value] if isinstance(value, str) else value
 
 
 class _Strict(BaseModel):
@@ -55,7 +62,7 @@ class SchemaContract(_Strict):
 class TableIngest(_Strict):
     """What `config.meta.ingest` of a table may say."""
 
-    primary_key: tuple[str, ...] = ()
+    primary_key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()
     cursor: str | None = None
     version: str | None = None
     lag: Annotated[timedelta | int | float, BeforeValidator(_lag)] = timedelta(0)
@@ -78,6 +85,7 @@ class SourceIngest(_Strict):
 
     kind: Kind
     url: str | None = None  # sql
+    backend: Literal["scanner", "sqlalchemy"] | None = None  # sql: who reads; None: the quickest
     database_schema: str | None = None
     path: str | None = None  # files
     client: dict[str, Any] | None = None  # rest: dlt's client
@@ -140,6 +148,13 @@ def load_sources(project: Path) -> tuple[Source, ...]:
     sources: dict[str, Source] = {}
     for path in sorted((project / "models").rglob("*.y*ml")):
         for source in read_file(path, project):
+            for other in sources.values():
+                if other.raw_schema == source.raw_schema and other.name != source.name:
+                    raise DeclarationError(
+                        f"sources {other.name!r} and {source.name!r} have one schema, "
+                        f"{source.raw_schema!r}; each needs its own",
+                        where=source.where,
+                    )
             if source.name in sources:
                 first = sources[source.name].where
                 raise DeclarationError(

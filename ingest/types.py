@@ -4,10 +4,9 @@ import re
 from typing import Any
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
-_INTEGERS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
+INTEGERS = {"TINYINT": 8, "SMALLINT": 16, "INTEGER": 32, "BIGINT": 64}
 _SIMPLE: dict[str, dict[str, Any]] = {
     "DOUBLE": {"data_type": "double"},
-    "FLOAT": {"data_type": "double"},
     "BOOLEAN": {"data_type": "bool"},
     "DATE": {"data_type": "date"},
     "TIME": {"data_type": "time"},
@@ -29,10 +28,17 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
+def is_decimal(duckdb_type: str) -> bool:
+    """The type is DECIMAL of some width and scale."""
+    return _DECIMAL.fullmatch(duckdb_type) is not None
+
+
 def storable(duckdb_type: str) -> str:
     """The type a column of this type is kept with in raw: itself, or the nearest that lasts."""
-    if duckdb_type in _SIMPLE or duckdb_type in _INTEGERS or _DECIMAL.fullmatch(duckdb_type):
+    if duckdb_type in _SIMPLE or duckdb_type in INTEGERS or _DECIMAL.fullmatch(duckdb_type):
         return duckdb_type
+    if duckdb_type == "FLOAT":
+        return "DOUBLE"
     if duckdb_type in ("UTINYINT", "USMALLINT"):
         return "INTEGER"
     if duckdb_type == "UINTEGER":
@@ -44,38 +50,64 @@ def storable(duckdb_type: str) -> str:
 
 def hint(duckdb_type: str) -> dict[str, Any]:
     """dlt's column hint for a storable DuckDB type."""
-    if duckdb_type in _INTEGERS:
-        return {"data_type": "bigint", "precision": _INTEGERS[duckdb_type]}
+    if duckdb_type in INTEGERS:
+        return {"data_type": "bigint", "precision": INTEGERS[duckdb_type]}
     if match := _DECIMAL.fullmatch(duckdb_type):
         return {"data_type": "decimal", "precision": int(match[1]), "scale": int(match[2])}
     return dict(_SIMPLE[duckdb_type])
+
+
+def cast(value: str, source: str, target: str) -> str:
+    """SQL: the value (of type source) as the target type, NULL where it cannot be one.
+
+    Text of a time with an offset (`10:00+02:00`) becomes the UTC time that it means; a plain cast
+    would drop the offset in silence.
+    """
+    if not _is_plain(source):
+        value, source = f"{value}::varchar", "VARCHAR"
+    plain = f"try_cast({value} as {target})"
+    if source == "VARCHAR" and target == "TIMESTAMP":
+        offset = literal(r":\d\d(\.\d+)?\s*[+-]\d\d(:?\d\d)?\s*$")
+        zoned = f"try_cast({value} as timestamptz)::timestamp"
+        return f"case when regexp_matches({value}, {offset}) then {zoned} else {plain} end"
+    return plain
 
 
 def fits(raw: str, typed: str, source: str, target: str) -> str:
     """A SQL boolean: the cast from `raw` (of type source) to `typed` (of type target) lost nothing.
 
     A plain cast rounds 1.5 to 2 and cuts the time off a date in silence; a good row is never
-    changed, so such a value counts as one that does not fit. NULL fits every type.
+    changed, so such a value counts as one that does not fit. NULL fits every type. Raw keeps
+    microseconds: what a time has below them is cut.
     """
     there = f"({raw} is null or {typed} is not null)"
-    if target in ("VARCHAR", "JSON", source):
+    if target in ("VARCHAR", "JSON", source) or source.startswith("TIMESTAMP_"):
         return there
-    number = target in _INTEGERS or _DECIMAL.fullmatch(target)
-    if source == "VARCHAR":
-        if number:
-            # comparing as a wide decimal costs 15 microseconds a value: only where the text asks it
-            scale = int(number[2]) if isinstance(number, re.Match) else 0
-            plain = rf"^\s*[-+]?\d*(\.\d{{0,{scale}}})?\s*$" if scale else r"^\s*[-+]?\d+\s*$"
-            exact = f"try_cast({raw} as decimal(38,12)) = {typed}"
-            return (
-                f"({raw} is null or case when regexp_matches({raw}, {literal(plain)}) "
-                f"then {typed} is not null else coalesce({exact}, false) end)"
-            )
-        if target == "DATE":
-            return f"({raw} is null or coalesce(try_cast({raw} as timestamp) = {typed}, false))"
+    if not _is_plain(source):
+        raw, source = f"{raw}::varchar", "VARCHAR"
+    if source != "VARCHAR":
+        back = f"coalesce(try_cast({typed} as {source}) = {raw}, false)"
+        return f"({raw} is null or {back})"
+    if target == "DATE":
+        return f"({raw} is null or coalesce(try_cast({raw} as timestamp) = {typed}, false))"
+    number = target in INTEGERS or _DECIMAL.fullmatch(target)
+    if not number:
         return there
-    if source in ("DOUBLE", "FLOAT") or _DECIMAL.fullmatch(source):
-        return f"({raw} is null or coalesce({typed}::{source} = {raw}, false))" if number else there
-    if target == "DATE" and source.startswith("TIMESTAMP"):
-        return f"({raw} is null or coalesce({typed}::timestamp = {raw}::timestamp, false))"
-    return there
+    # comparing as a wide decimal costs 15 microseconds a value: only where the text asks it
+    scale = int(number[2]) if isinstance(number, re.Match) else 0
+    plain = rf"^\s*[-+]?\d*(\.\d{{0,{scale}}})?\s*$" if scale else r"^\s*[-+]?\d+\s*$"
+    exact = f"try_cast({raw} as decimal(38,12)) = {typed}"
+    return (
+        f"({raw} is null or case when regexp_matches({raw}, {literal(plain)}) "
+        f"then {typed} is not null else coalesce({exact}, false) end)"
+    )
+
+
+def _is_plain(duckdb_type: str) -> bool:
+    """Not a list, a struct or another type that only its text can be cast from."""
+    named = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT", "FLOAT")
+    return (
+        duckdb_type in named
+        or duckdb_type.startswith("TIMESTAMP")
+        or storable(duckdb_type) == duckdb_type
+    )

@@ -1,0 +1,92 @@
+"""The words of a source YAML: dbt's keys at each level, and which of ours go with which kind."""
+
+NEEDS = {"sql": "url", "files": "path", "rest": "client", "dlt": "function"}
+TABLE_NEEDS = {"files": "files", "rest": "endpoint"}
+DBT_KEYS = {
+    "sources": [
+        "name",
+        "description",
+        "database",
+        "schema",
+        "loader",
+        "quoting",
+        "tables",
+        "tags",
+        "meta",
+        "config",
+        "loaded_at_field",
+        "loaded_at_query",
+        "freshness",
+        "overrides",
+        "unrendered_config",
+    ],
+    "tables": [
+        "name",
+        "description",
+        "identifier",
+        "columns",
+        "config",
+        "data_tests",
+        "tests",
+        "meta",
+        "tags",
+        "external",
+        "loaded_at_field",
+        "loaded_at_query",
+        "freshness",
+        "quoting",
+        "loader",
+    ],
+    "columns": [
+        "name",
+        "description",
+        "data_type",
+        "config",
+        "data_tests",
+        "tests",
+        "meta",
+        "tags",
+        "quote",
+        "constraints",
+        "granularity",
+        "dimension",
+        "entity",
+    ],
+}
+CONFIG = [
+    "meta",
+    "tags",
+    "enabled",
+    "freshness",
+    "event_time",
+    "loaded_at_field",
+    "loaded_at_query",
+]
+OURS = ("required", "check", "accepted_values")
+SOURCE_KEYS = {
+    "sql": {"url", "backend", "database_schema"},
+    "files": {"path"},
+    "rest": {"client"},
+    "dlt": {"function", "arguments"},
+}
+TABLE_KEYS = {
+    "sql": {"table", "database_schema"},
+    "files": {"files", "format"},
+    "rest": {"endpoint"},
+    "dlt": {"resource", "arguments"},
+}
+# dbt and Millrace themselves build in these; undoing a load there would delete their rows
+TAKEN_SCHEMAS = [
+    "main",
+    "staging",
+    "intermediate",
+    "marts",
+    "snapshots",
+    "ops",
+    "elementary",
+    "millrace",
+    "temp",
+    "information_schema",
+    "pg_catalog",
+    "seeds",
+]
