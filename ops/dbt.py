@@ -38,15 +38,23 @@ class Dbt:
         self._fingerprint = ""
 
     def run(
-        self, arguments: list[str], on_node: Callable[[NodeResult], None] = lambda node: None
+        self,
+        arguments: list[str],
+        on_node: Callable[[NodeResult, int, int], None] = lambda node, done, total: None,
     ) -> Outcome:
-        """Run one command, as `["build", "--select", …]`."""
+        """Run one command, as `["build", "--select", …]`; nodes are told (node, done, of all)."""
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
 
+        done = total = 0
+
         def heard(event: Any) -> None:
-            if event.info.name == "NodeFinished":
-                on_node(_of_event(event.data))
+            nonlocal done, total
+            if event.info.name == "ConcurrencyLine":
+                total = event.data.node_count
+            elif event.info.name == "NodeFinished":
+                done += 1
+                on_node(_of_event(event.data), done, max(done, total))
 
         quiet = ["--log-level", "none", "--log-level-file", "info", "--no-use-colors"]
         target = ["--target", self._settings.target]

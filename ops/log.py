@@ -2,12 +2,14 @@
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any, TextIO
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 
 class Log:
@@ -32,8 +34,18 @@ class Log:
         """A line that someone must read."""
         self.say(event, text, style="bold red", level="error", **fields)
 
-    def working(self, text: str) -> AbstractContextManager[Any]:
-        """A moving sign of work at a terminal, nothing elsewhere."""
+    @contextmanager
+    def working(self, text: str) -> Iterator[Callable[[int, int], None]]:
+        """A progress bar at a terminal, nothing elsewhere. What it yields takes (done, of all)."""
         if self._json or not self.console.is_terminal:
-            return nullcontext()
-        return self.console.status(escape(text))
+            yield lambda done, total: None
+            return
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TimeElapsedColumn(),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task(escape(text), total=None)
+            yield lambda done, total: progress.update(task, completed=done, total=total)

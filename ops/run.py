@@ -51,8 +51,7 @@ class Runner:
         self.journal = Journal(settings.warehouse)
         self._loaders: dict[str, Loader] = {}
         self._declared: tuple[str, tuple[Source, ...]] = ("", ())
-        self._fresh = False
-        self.docs_of = ""
+        self._progress: Callable[[int, int], None] = lambda done, total: None
 
     def run(
         self,
@@ -113,7 +112,7 @@ class Runner:
                 "publish": lambda: self._publish(summary),
                 "report": lambda: self._report(summary, full_report),
             }
-            with self._log.working(step.title):
+            with self._log.working(step.title) as self._progress:
                 try:
                     detail, status = action[step.name](), "success"
                 except StepError as error:
@@ -223,7 +222,8 @@ class Runner:
             self.journal.built(summary.run_id, pending, mark)
         return _counts(outcome)
 
-    def _node(self, node: NodeResult) -> None:
+    def _node(self, node: NodeResult, done: int, total: int) -> None:
+        self._progress(done, total)
         if node.status in ("error", "fail", "warn", "runtime error"):
             self._log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
 

@@ -1,4 +1,4 @@
-"""On CI a test may be left out only where this list says so; elsewhere a skip says what to install."""
+"""On CI a test may be left out only where the list says so; a skip says what to install."""
 
 import os
 from pathlib import Path
