@@ -9,9 +9,10 @@ with lines as (
 ),
 
 {% if is_incremental() %}
+-- not from `lines`: DuckDB would copy the whole of a CTE that is read twice
 touched as (
     select distinct basket_id
-    from lines
+    from {{ ref('fct_basket_lines') }}
     where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
 ),
 {% endif %}
@@ -33,12 +34,7 @@ fct_baskets as (
         max(_load_number) as _load_number
     from lines
     {% if is_incremental() %}
-    where
-        exists (
-            select 1
-            from touched
-            where touched.basket_id = lines.basket_id
-        )
+    inner join touched using (basket_id)
     {% endif %}
     group by basket_id
 )

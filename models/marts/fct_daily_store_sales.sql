@@ -14,13 +14,21 @@ positions as (
 ),
 
 {% if is_incremental() %}
+changed as (
+    select
+        basket_id,
+        product_id
+    from {{ ref('fct_basket_lines') }}
+    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
+),
+
 -- the days of changed lines: where they are, and where they were before
 touched as (
     select distinct
-        store_id,
-        sold_on
+        positions.store_id,
+        positions.sold_on
     from positions
-    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
+    inner join changed using (basket_id, product_id)
 ),
 {% endif %}
 

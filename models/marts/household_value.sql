@@ -17,13 +17,21 @@ positions as (
 ),
 
 {% if is_incremental() %}
+changed as (
+    select
+        basket_id,
+        product_id
+    from {{ ref('fct_basket_lines') }}
+    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
+),
+
 -- the months of changed lines: where they are, and where they were before
 touched as (
     select distinct
-        household_id,
-        cast(date_trunc('month', sold_on) as date) as month_started_on
+        positions.household_id,
+        cast(date_trunc('month', positions.sold_on) as date) as month_started_on
     from positions
-    where _load_number > (select coalesce(max(_load_number), 0) from {{ this }})
+    inner join changed using (basket_id, product_id)
 ),
 {% endif %}
 

@@ -5,11 +5,7 @@
     post_hook='delete from {{ this }} where line_count = 0',
 ) }}
 
-with promotions as (
-    select * from {{ ref('fct_promotions') }}
-),
-
-products as (
+with products as (
     select * from {{ ref('dim_products') }}
 ),
 
@@ -18,18 +14,27 @@ positions as (
 ),
 
 {% if is_incremental() %}
--- weeks with changed lines (where they are and were), newer promotions, or changed attributes
+changed as (
+    select
+        basket_id,
+        product_id
+    from {{ ref('fct_basket_lines') }}
+    where _load_number > (select coalesce(max(_lines_load_number), 0) from {{ this }})
+),
+
+-- weeks with changed lines (where they are and were), newer promotions, or changed attributes;
+-- big tables by their refs, for DuckDB copies the whole of a CTE that is read twice
 touched as (
     select
-        product_id,
-        week_number
+        positions.product_id,
+        positions.week_number
     from positions
-    where _load_number > (select coalesce(max(_lines_load_number), 0) from {{ this }})
+    inner join changed using (basket_id, product_id)
     union
     select
         product_id,
         week_number
-    from promotions
+    from {{ ref('fct_promotions') }}
     where _load_number > (select coalesce(max(_promotions_load_number), 0) from {{ this }})
     union
     select
@@ -59,17 +64,9 @@ promoted as (
         product_id,
         store_id,
         week_number,
-        max(_load_number) as _load_number
-    from promotions
-    where
-        exists (
-            select 1
-            from lines
-            where
-                lines.product_id = promotions.product_id
-                and lines.store_id = promotions.store_id
-                and lines.week_number = promotions.week_number
-        )
+        max(promotions._load_number) as _load_number
+    from {{ ref('fct_promotions') }} as promotions
+    inner join lines using (product_id, store_id, week_number)
     group by product_id, store_id, week_number
 ),
 
