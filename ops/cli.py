@@ -11,17 +11,20 @@ from typing import Annotated
 import typer
 from rich.table import Table as RichTable
 
-from ingest.errors import redact
+from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
+from ops.codes import FAILED, HELD, MISDECLARED, USAGE
+from ops.lock import HeldError
 from ops.log import Log
 from ops.settings import Settings, SettingsError
 from ops.steps import STEPS
+from sample.errors import SampleError
 
-EXIT_CODES = """
-Exit codes: 0 all went well; 1 something unforeseen; 2 the command was called wrongly; 3 a source
-failed, and all others were built and published; 4 a model or test failed, and readers keep the
-former snapshot; 5 another run holds the lock; 6 a declaration is wrong.
-"""
+EXIT_CODES = (
+    "Exit codes: 0 all went well; 1 something unforeseen; 2 the command was called wrongly; "
+    "3 a source failed, and all others were built and published; 4 a model or test failed, and "
+    "readers keep the former snapshot; 5 another run is at work; 6 a declaration is wrong."
+)
 
 app = typer.Typer(
     help="Millrace: rows in exactly once, tested marts out, in one dbt project.",
@@ -60,16 +63,35 @@ def run(
     target: Target = None,
     log_json: LogJson = False,
 ) -> None:
-    """Load, build, test, publish and report. With nothing new it builds nothing."""
+    """Load, build, test, publish and report. With nothing new it builds nothing.
+
+    After a kill, the same command goes on where the killed one was: what did not finish is undone,
+    and readers keep the former snapshot until a build has passed all its tests.
+
+    \b
+    Examples:
+      millrace run                   everything, once
+      millrace run --every 10m       for ever, every ten minutes, until Ctrl-C
+      millrace run --target prod     in prod's own warehouse
+      millrace run --log-json        for a log store: one JSON object a line, on standard error
+    """
     steps = tuple(step.name for step in STEPS)
     if every is not None:
         _loop(_seconds(every), target, log_json)
+        return
     _run(steps, "run", target, log_json, full_report=not quick_report)
 
 
 @app.command(epilog=EXIT_CODES)
 def load(tables: Tables = None, target: Target = None, log_json: LogJson = False) -> None:
-    """Bring new rows in from the sources, and nothing else."""
+    """Bring new rows in from the sources, and nothing else; the next run builds from them.
+
+    \b
+    Examples:
+      millrace load                            every source
+      millrace load pos                        one source
+      millrace load pos.products promo         one table, and one more source
+    """
     words = tuple(tables or ())
     _run(("load",), " ".join(["load", *words]), target, log_json, tables=words)
 
@@ -78,26 +100,44 @@ def load(tables: Tables = None, target: Target = None, log_json: LogJson = False
     epilog=EXIT_CODES, context_settings={"allow_extra_args": True, "ignore_unknown_options": True}
 )
 def build(context: typer.Context, target: Target = None, log_json: LogJson = False) -> None:
-    """Build and test what new rows or edits reach; further words go to `dbt build`."""
+    """Build and test what new rows or edits reach; further words go to `dbt build`.
+
+    \b
+    Examples:
+      millrace build                           what new loads or edits reach
+      millrace build --select fct_baskets+     one model and all that comes after it
+      millrace build --full-refresh            everything anew from raw
+    """
     words = tuple(context.args)
     _run(("build",), " ".join(["build", *words]), target, log_json, arguments=words)
 
 
 @app.command(epilog=EXIT_CODES)
 def publish(target: Target = None, log_json: LogJson = False) -> None:
-    """Give readers the marts as they are now."""
+    """Give readers the marts as they are now, unless the last build failed its tests.
+
+    All marts are replaced at once; who is reading goes on reading the former ones.
+
+    \b
+    Example:
+      millrace build && millrace publish
+    """
     _run(("publish",), "publish", target, log_json)
 
 
 @app.command(epilog=EXIT_CODES)
 def report(target: Target = None, log_json: LogJson = False) -> None:
-    """Write the start page, the dbt docs and the Elementary report."""
+    """Write the start page, the dbt docs and the Elementary report.
+
+    They are in published/site: index.html, docs.html and quality.html, each one file that asks
+    nothing of the network.
+    """
     _run(("report",), "report", target, log_json)
 
 
 @app.command()
 def status(target: Target = None) -> None:
-    """What ran last, what is running, and what a run would do now."""
+    """What ran last, what is running, and which loads wait for a build."""
     from ops.lock import holder
     from ops.run import Runner
 
@@ -126,7 +166,14 @@ def deps(
     source: Annotated[Origin, typer.Option(help="Where they may come from.")] = Origin.auto,
     refresh: Annotated[bool, typer.Option(help="Ask the hub again.")] = False,
 ) -> None:
-    """Install the dbt packages: from the hub, else from your cache, else our stand-ins."""
+    """Install the dbt packages: from the hub, else from your cache, else our stand-ins.
+
+    \b
+    Examples:
+      millrace deps                       the first of the three that there is
+      millrace deps --refresh             ask the hub again, though they are installed
+      millrace deps --source stand-ins    ours, with no network and no cache
+    """
     from ops import packages
 
     here, log = settings(None), Log()
@@ -156,12 +203,25 @@ def main() -> None:
     try:
         app()
     except SettingsError as error:
-        Log().error("settings", str(error))
-        sys.exit(2)
+        _end(USAGE, "settings", str(error))
+    except HeldError as error:
+        _end(HELD, "held", str(error))
+    except DeclarationError as error:
+        _end(MISDECLARED, "misdeclared", str(error))
+    except (IngestError, SampleError) as error:
+        _end(FAILED, "failed", str(error))
     except Exception as error:
-        Log().error("unforeseen", f"{type(error).__name__}: {redact(str(error))}")
-        Log().error("unforeseen", f"  this is a fault of Millrace; its trace is in {_traced()}")
-        sys.exit(1)
+        _end(
+            FAILED,
+            "unforeseen",
+            f"{type(error).__name__}: {redact(str(error))}\n"
+            f"  this is a fault of Millrace; its trace is in {_traced()}",
+        )
+
+
+def _end(code: int, event: str, text: str) -> None:
+    Log(as_json="--log-json" in sys.argv).error(event, text)
+    sys.exit(code)
 
 
 def _traced() -> str:
@@ -179,23 +239,18 @@ def settings(target: str | None) -> Settings:
 
 
 @contextmanager
-def opened(target: str | None, log: Log) -> Iterator[Settings]:
+def opened(target: str | None, command: str) -> Iterator[Settings]:
     """The settings with the sample's systems up and the run lock held.
 
     Raises:
-        typer.Exit: another run holds the lock.
+        HeldError: another run holds the lock.
     """
     import sample
-    from ops.lock import HeldError, run_lock
-    from ops.run import HELD
+    from ops.lock import run_lock
 
     here = settings(target)
-    try:
-        with run_lock(here.scratch, "starting"), sample.services(here.sample_home):
-            yield here
-    except HeldError as error:
-        log.error("held", str(error))
-        raise typer.Exit(HELD) from None
+    with run_lock(here.scratch, command), sample.services(here.sample_home):
+        yield here
 
 
 def _run(
@@ -211,7 +266,7 @@ def _run(
     from ops.run import Runner
 
     log = Log(as_json=log_json)
-    with opened(target, log) as here:
+    with opened(target, command) as here:
         summary = Runner(here, log).run(
             steps, command, tables=tables, arguments=arguments, full_report=full_report
         )
@@ -225,7 +280,7 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
 
     log = Log(as_json=log_json)
     steps = tuple(step.name for step in STEPS if step.name != "freshness")
-    with opened(target, log) as here:
+    with opened(target, "run --every") as here:
         runner = Runner(here, log)
         try:
             while True:

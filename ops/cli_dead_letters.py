@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from ingest.declaration import Source, load_sources, pick
-from ingest.errors import IngestError
+from ingest.errors import DeclarationError
 from ingest.load import Loader
 from ops.log import Log
 from ops.settings import Settings
@@ -43,7 +43,13 @@ def show(
     which: Annotated[str, typer.Argument(help="`source.table`, or the beginning of an id.")],
     limit: Annotated[int, typer.Option(help="How many at most.")] = 10,
 ) -> None:
-    """Show open dead letters with their rules, payload and origin."""
+    """Show open dead letters with their rules, payload and origin.
+
+    \b
+    Examples:
+      millrace dead-letters show pos.transactions --limit 3
+      millrace dead-letters show 4f1c
+    """
     is_table = "." in which
     with _Loaders(which if is_table else None) as (log, loaders):
         shown = 0
@@ -63,7 +69,14 @@ def show(
 
 @app.command()
 def replay(which: Which = None) -> None:
-    """Check open dead letters against the rules of today; what holds goes into raw."""
+    """Check open dead letters against the rules of today; what holds goes into raw.
+
+    A replayed row stands where it stood when it was first read: it never replaces a newer version.
+
+    \b
+    Example, after a rule in the source's YAML was mended:
+      millrace dead-letters replay pos.products && millrace run
+    """
     with _Loaders(which) as (log, loaders):
         any_letters = False
         for loader in loaders:
@@ -87,7 +100,12 @@ def discard(
     which: Annotated[str, typer.Argument(help="`source.table`, or the beginning of an id.")],
     reason: Annotated[str, typer.Option(help="Why they are not needed; it is kept.")],
 ) -> None:
-    """Close open dead letters for good, with a reason."""
+    """Close open dead letters for good, with a reason.
+
+    \b
+    Example:
+      millrace dead-letters discard promo.coupons --reason "the agency sent the file again"
+    """
     is_table = "." in which
     with _Loaders(which if is_table else None) as (log, loaders):
         closed = 0
@@ -109,21 +127,25 @@ class _Loaders:
         from ops import cli
 
         self._log = Log()
-        self._opened = cli.opened(None, self._log)
+        self._opened = cli.opened(None, "dead-letters")
         settings = self._opened.__enter__()
         try:
             sources = load_sources(settings.project)
-            chosen = pick(sources, (self._which,) if self._which else ())
-        except IngestError as error:
-            self.__exit__(type(error), error, None)
+            chosen = _picked(sources, self._which)
+        except BaseException:
+            self._opened.__exit__(None, None, None)
             raise
         return self._log, [_loader(source, settings) for source in chosen]
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._opened.__exit__(None, None, None)
-        if isinstance(error, IngestError):
-            self._log.error("dead_letters", str(error))
-            raise typer.Exit(1) from None
+
+
+def _picked(sources: tuple[Source, ...], which: str | None) -> tuple[Source, ...]:
+    try:
+        return pick(sources, (which,) if which else ())
+    except DeclarationError as error:
+        raise typer.BadParameter(str(error)) from None
 
 
 def _loader(source: Source, settings: Settings) -> Loader:

@@ -15,7 +15,7 @@ from ops.steps import STEPS
 def demo() -> int:
     """Play it; a second call goes on where the first ended. The exit code of the worse run."""
     log = Log()
-    with cli.opened(None, log) as settings:
+    with cli.opened(None, "sample demo") as settings:
         begun = time.monotonic()
         first = cli_sample.retailer(settings).clock() is None
         if first:

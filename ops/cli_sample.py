@@ -9,7 +9,6 @@ import sample
 from ops import cli
 from ops.log import Log
 from ops.settings import Settings
-from sample.errors import SampleError
 
 START = date(2017, 3, 31)
 DAYS = 5
@@ -24,16 +23,30 @@ app = typer.Typer(
 def start(
     until: Annotated[str, typer.Option(help="The day to start on.")] = START.isoformat(),
 ) -> None:
-    """Deliver everything up to a day, from scratch."""
-    settings, log = cli.settings(None), Log()
-    _moved(settings, log, date.fromisoformat(until), None)
+    """Deliver everything up to a day, from scratch.
+
+    \b
+    Example:
+      millrace sample start --until 2017-01-20
+    """
+    try:
+        day = date.fromisoformat(until)
+    except ValueError:
+        raise typer.BadParameter(
+            f"{until!r} is not a day; write it as 2017-01-20", param_hint="--until"
+        ) from None
+    _moved(day, None)
 
 
 @app.command()
 def advance(days: Annotated[int, typer.Option(help="How many days.")] = 1) -> None:
-    """Let the retailer's clock go on; new, late and corrected rows arrive."""
-    settings, log = cli.settings(None), Log()
-    _moved(settings, log, None, days)
+    """Let the retailer's clock go on; new, late and corrected rows arrive.
+
+    \b
+    Example:
+      millrace sample advance --days 7 && millrace run
+    """
+    _moved(None, days)
 
 
 @app.command()
@@ -44,13 +57,10 @@ def demo() -> None:
     raise typer.Exit(play())
 
 
-def _moved(settings: Settings, log: Log, until: date | None, days: int | None) -> None:
-    try:
-        move(settings, until, days)
-    except SampleError as error:
-        log.error("sample", str(error))
-        raise typer.Exit(1) from None
-    log.say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
+def _moved(until: date | None, days: int | None) -> None:
+    settings = cli.settings(None)
+    move(settings, until, days)
+    Log().say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
 
 
 def retailer(settings: Settings) -> sample.Retailer:

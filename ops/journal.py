@@ -8,6 +8,8 @@ from pathlib import Path
 
 import duckdb
 
+from ops.lock import HeldError
+
 _TABLES = """
 create schema if not exists millrace;
 create table if not exists millrace.runs (
@@ -26,6 +28,40 @@ create table if not exists millrace.node_results (
     execution_seconds double, failures bigint, message varchar, finished_at timestamp
 );
 """
+
+
+_BEFORE = """
+with good as (
+    select coalesce(max(built_at), timestamp '-infinity') as at,
+        max_by(table_name, built_at) filter (where source_name = '*') as project
+    from millrace.built
+)
+select project,
+    exists (
+        from millrace.steps
+        where step = 'build' and status in ('failed', 'killed') and started_at > good.at
+    ),
+    project is not null and not exists (
+        from millrace.steps
+        where step = 'publish' and status = 'success' and started_at >= good.at
+    )
+from good
+"""
+
+
+@dataclass(frozen=True)
+class Before:
+    """How things stand before a build.
+
+    Attributes:
+        project: the fingerprint of the project at its last good build; None before the first.
+        spoiled: a build failed or was killed since the last good one.
+        unpublished: no publish came after the last good build.
+    """
+
+    project: str | None
+    spoiled: bool
+    unpublished: bool
 
 
 @dataclass(frozen=True)
@@ -90,13 +126,29 @@ class Journal:
             for table in ("runs", "steps"):
                 con.execute(f"delete from millrace.{table} where run_id = ?", [run_id])
 
-    def step(self, run_id: str, step: str, started_at: datetime, status: str, detail: str) -> None:
-        """A step that has ended."""
+    def begin_step(self, run_id: str, step: str, started_at: datetime) -> None:
+        """A step begins. If nothing ends it, the next run finds that it was killed."""
         with self._open() as con:
+            con.execute(
+                "insert into millrace.steps values (?, ?, ?, null, 'running', null)",
+                [run_id, step, started_at],
+            )
+
+    def end_step(
+        self, run_id: str, step: str, started_at: datetime, status: str, detail: str
+    ) -> None:
+        """A step that has ended, whether its beginning was told or not."""
+        with self._open() as con:
+            con.begin()
+            con.execute(
+                "delete from millrace.steps where run_id = ? and step = ? and started_at = ?",
+                [run_id, step, started_at],
+            )
             con.execute(
                 "insert into millrace.steps values (?, ?, ?, ?, ?, ?)",
                 [run_id, step, started_at, now(), status, detail[:2000]],
             )
+            con.commit()
 
     def nodes(self, run_id: str, results: Iterable[NodeResult]) -> None:
         """What came of the nodes of one dbt invocation."""
@@ -137,14 +189,11 @@ class Journal:
                 found |= {(source, row[0]): int(row[1]) for row in rows}
         return found
 
-    def project(self) -> str | None:
-        """The fingerprint of the project at its last good build; None before the first."""
+    def before(self) -> Before:
+        """How things stand after the runs so far."""
         with self._open() as con:
-            row = con.execute(
-                "select table_name from millrace.built where source_name = '*' "
-                "order by built_at desc limit 1"
-            ).fetchone()
-        return str(row[0]) if row else None
+            project, spoiled, unpublished = con.execute(_BEFORE).fetchall()[0]
+        return Before(project, bool(spoiled), bool(unpublished))
 
     def built(self, run_id: str, loads: dict[tuple[str, str], int], project: str) -> None:
         """A build of these loads, by this state of the project, passed all its tests."""
@@ -168,7 +217,12 @@ class Journal:
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        con = duckdb.connect(str(self._warehouse))
+        try:
+            con = duckdb.connect(str(self._warehouse))
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            raise HeldError(f"another program has the warehouse open: {error}") from None
         try:
             yield con
         finally:

@@ -10,14 +10,21 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+# Who only looks whether the lock is held holds it for a moment.
+_GLANCE = 0.2
+
 
 class HeldError(Exception):
     """Another run holds the lock; the message says who and since when."""
 
 
 @contextmanager
-def run_lock(scratch: Path, run_id: str) -> Iterator[None]:
+def run_lock(scratch: Path, command: str) -> Iterator[None]:
     """Hold the lock of this target for as long as the block runs.
+
+    Args:
+        scratch: the target's working folder.
+        command: what is called, for those who find the lock held.
 
     Raises:
         HeldError: another process holds it.
@@ -26,14 +33,14 @@ def run_lock(scratch: Path, run_id: str) -> Iterator[None]:
     owner = scratch / "run.json"
     lock = FileLock(scratch / "run.lock")
     try:
-        lock.acquire(timeout=0)
+        lock.acquire(timeout=_GLANCE, poll_interval=_GLANCE / 10)
     except Timeout:
-        raise HeldError(_who(owner)) from None
+        raise HeldError(f"{_who(owner)}. Wait for it, or end it") from None
     try:
         draft = owner.with_suffix(".draft")
         since = datetime.now(UTC).isoformat(timespec="seconds")
         entry = {
-            "run_id": run_id, "pid": os.getpid(), "host": socket.gethostname(), "since": since
+            "command": command, "pid": os.getpid(), "host": socket.gethostname(), "since": since
         }  # fmt: skip
         draft.write_text(json.dumps(entry), encoding="utf-8")
         draft.replace(owner)
@@ -60,8 +67,8 @@ def _who(owner: Path) -> str:
     try:
         entry = json.loads(owner.read_text(encoding="utf-8"))
         return (
-            f"run {entry['run_id']} holds the lock: process {entry['pid']} on {entry['host']}, "
-            f"since {entry['since']}"
+            f"`millrace {entry['command']}` is at work: process {entry['pid']} on "
+            f"{entry['host']}, since {entry['since']}"
         )
     except (OSError, ValueError, KeyError):
-        return "another run holds the lock; it began this very moment"
+        return "another run is at work; it began this very moment"

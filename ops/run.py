@@ -5,24 +5,25 @@ number and read again, loads that no good build has taken are built, and readers
 snapshot until a build has passed all its tests.
 """
 
-import json
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-
-import duckdb
+from pathlib import Path
 
 from ingest.declaration import Source, load_sources, pick
 from ingest.errors import DeclarationError, IngestError
 from ingest.load import Loader, TableLoad
-from ops import packages, publish, quality, quality_report, report
-from ops.dbt import Dbt, Outcome, fingerprint
+from ops import publish, quality_report, report
+from ops.build import DbtSteps, StepError
+from ops.codes import BUILD_FAILED, FAILED, MISDECLARED, OK, SOURCE_FAILED, USAGE
+from ops.dbt import Dbt, fingerprint
 from ops.journal import Journal, NodeResult, now
 from ops.log import Log
 from ops.settings import Settings
 from ops.steps import STEPS
 
-OK, FAILED, SOURCE_FAILED, BUILD_FAILED, HELD, MISDECLARED = 0, 1, 3, 4, 5, 6
+# What a run came to when several things went wrong: the last of these.
+_WORSE = (OK, FAILED, SOURCE_FAILED, USAGE, MISDECLARED, BUILD_FAILED)
 
 
 @dataclass
@@ -39,7 +40,12 @@ class Summary:
     @property
     def idle(self) -> bool:
         """Nothing was new and nothing went wrong."""
-        return not (self.loads or self.nodes or self.errors)
+        return not (self.loads or self.nodes or self.errors or self.published)
+
+    def fail(self, message: str, code: int) -> None:
+        """Note what went wrong; the worse exit code stays."""
+        self.errors.append(message)
+        self.code = max(self.code, code, key=_WORSE.index)
 
 
 class Runner:
@@ -47,11 +53,11 @@ class Runner:
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings, self._log = settings, log
-        self._dbt = Dbt(settings)
         self.journal = Journal(settings.warehouse)
+        self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
+        self._stray = Path(settings.env["DBT_LOG_PATH"]) / "tools.log"
         self._loaders: dict[str, Loader] = {}
         self._declared: tuple[str, tuple[Source, ...]] = ("", ())
-        self._progress: Callable[[int, int], None] = lambda done, total: None
 
     def run(
         self,
@@ -99,38 +105,58 @@ class Runner:
     ) -> None:
         mark = fingerprint(self._settings.project)
         bad: set[str] = set()
+        due, prepared = chosen, False
         for step in STEPS:
-            if step.name not in chosen or bad & set(step.needs):
-                continue
-            if not step.idle and not self._something(summary, mark, chosen):
+            if step.name not in due or bad & set(step.needs):
                 continue
             begun = now()
+            if not step.idle:
+                self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
                 "load": lambda: self._load(summary, tables),
-                "freshness": lambda: self._freshness(summary),
+                "freshness": lambda: self._dbt.freshness(summary.run_id),
                 "build": lambda: self._build(summary, mark, arguments),
                 "publish": lambda: self._publish(summary),
                 "report": lambda: self._report(summary, full_report),
             }
-            with self._log.working(step.title) as self._progress:
+            with self._log.alone(self._stray), self._log.working(step.title) as progress:
+                self._dbt.progress = progress
                 try:
+                    if step.uses_dbt and not prepared:
+                        self._dbt.prepare()
+                        prepared = True
                     detail, status = action[step.name](), "success"
                 except StepError as error:
                     detail, status = str(error), "failed"
                     bad.add(step.name)
-                    summary.errors.append(detail)
-                    summary.code = summary.code or error.code
+                    summary.fail(detail, error.code)
                     self._log.error(step.name, detail)
-            if not summary.idle or step.name != "load":
-                self.journal.step(summary.run_id, step.name, begun, status, detail)
+            if not summary.idle or not step.idle:
+                self.journal.end_step(summary.run_id, step.name, begun, status, detail)
                 seconds = (now() - begun).total_seconds()
-                self._log.say("step", f"{step.name}: {detail} ({seconds:.1f} s)", status=status)
+                told = detail if status == "success" else "failed"
+                self._log.say(
+                    "step",
+                    f"{step.name}: {told} ({seconds:.1f} s)",
+                    step=step.name,
+                    status=status,
+                    seconds=seconds,
+                )
+            if step.name == "load":
+                due = chosen & self._due(summary, mark)
 
-    def _something(self, summary: Summary, mark: str, chosen: set[str]) -> bool:
-        """There is something to do after the load: it was asked for alone, or there is news."""
-        if "load" not in chosen or not summary.idle:
-            return True
-        return bool(self.waiting()) or self.journal.project() != mark
+    def _due(self, summary: Summary, mark: str) -> set[str]:
+        """The steps for which there is anything to do after a load."""
+        before = self.journal.before()
+        due: set[str] = set()
+        if self.waiting() or before.project != mark or before.spoiled:
+            due |= {"freshness", "build", "publish"}
+        there = (self._settings.published / publish.SNAPSHOT).exists()
+        if before.unpublished or (self._settings.marts.exists() and not there):
+            due |= {"publish"}
+        if due or not summary.idle:
+            due |= {"freshness", "report"}
+        return due
 
     def sources(self) -> tuple[Source, ...]:
         """The declared sources, read again only after an edit."""
@@ -142,9 +168,13 @@ class Runner:
 
     def _load(self, summary: Summary, words: tuple[str, ...]) -> str:
         try:
-            sources = pick(self.sources(), words)
+            declared = self.sources()
         except DeclarationError as error:
             raise StepError(str(error), MISDECLARED) from None
+        try:
+            sources = pick(declared, words)
+        except DeclarationError as error:
+            raise StepError(str(error), USAGE) from None
         problems: list[IngestError] = []
         for source in sources:
             loader = self._loader(source)
@@ -153,10 +183,8 @@ class Runner:
             problems += result.errors
         for problem in problems:
             self._log.error("source_failed", str(problem))
-            summary.errors.append(str(problem))
-        if problems:
-            declared = any(isinstance(p, DeclarationError) for p in problems)
-            summary.code = MISDECLARED if declared else SOURCE_FAILED
+            wrong = isinstance(problem, DeclarationError)
+            summary.fail(str(problem), MISDECLARED if wrong else SOURCE_FAILED)
         read = sum(load.read for load in summary.loads)
         dead = sum(load.dead for load in summary.loads)
         return f"{read:,} rows read, {dead:,} of them dead letters" if summary.loads else "no news"
@@ -178,71 +206,24 @@ class Runner:
         """Source tables whose newest finished load no good build has taken."""
         return self.journal.pending((s.name, s.raw_schema) for s in self.sources())
 
-    def _freshness(self, summary: Summary) -> str:
-        outcome = self._dbt.run(["source", "freshness"])
-        self.journal.nodes(summary.run_id, outcome.nodes)
-        stale = [n.node_name for n in outcome.nodes if n.status in ("warn", "error")]
-        if outcome.error:
-            raise StepError(f"dbt source freshness: {outcome.error}", BUILD_FAILED)
-        return f"stale: {', '.join(stale)}" if stale else f"{len(outcome.nodes)} sources are fresh"
-
     def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...]) -> str:
-        installed = packages.install(self._settings.project, cache=self._settings.cache)
-        if installed.origin == "stand-ins":
-            self._log.say(
-                "stand_ins",
-                "dbt packages: our stand-ins; Elementary's trained anomaly tests are off "
-                "(`millrace deps` gets the real ones where there is a way to the hub)",
-                style="yellow",
-            )
-        self._elementary()
         pending = self.waiting()
-        whole = self.journal.project() != mark
-        command = ["build", *arguments]
-        if not whole and not arguments:
-            # unit tests prove the code, which has not changed; trained tests come with the report
-            command += ["--exclude-resource-type", "unit_test"]
-            command += ["--exclude", "tag:elementary-tests", "--select", "path:models/ops"]
-            command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
-        outcome = self._dbt.run(command, self._node)
+        before = self.journal.before()
+        whole = before.project != mark or before.spoiled
+        outcome = self._dbt.build(summary.run_id, pending, arguments, whole)
         summary.nodes = outcome.nodes
-        self.journal.nodes(summary.run_id, outcome.nodes)
-        self._quality()
-        failed = [n for n in outcome.nodes if n.status in ("error", "fail", "runtime error")]
-        for node in failed:
-            self._log.error("node_failed", f"  {node.node_name}: {node.message}", node=vars(node))
-        if failed or not outcome.success:
-            raise StepError(
-                outcome.error
-                or f"{len(failed)} of {len(outcome.nodes)} models and tests failed; readers keep "
-                f"the former snapshot. See {self._settings.home / 'logs' / 'dbt.log'}",
-                BUILD_FAILED,
-            )
+        told = self._dbt.judge(outcome)
         if not arguments:
             self.journal.built(summary.run_id, pending, mark)
-        return _counts(outcome)
-
-    def _node(self, node: NodeResult, done: int, total: int) -> None:
-        self._progress(done, total)
-        if node.status in ("error", "fail", "warn", "runtime error"):
-            self._log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
-
-    def _elementary(self) -> None:
-        """Make Elementary's tables the first time; they hold the history of its report."""
-        with duckdb.connect(str(self._settings.warehouse)) as con:
-            ready = quality.ready(con)
-        if not ready:
-            outcome = self._dbt.run(["run", "--select", "package:elementary"])
-            if not outcome.success:
-                raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
-
-    def _quality(self) -> None:
-        """Elementary's tables, from what dbt has just written."""
-        with duckdb.connect(str(self._settings.warehouse)) as con:
-            con.execute(f"attach '{self._settings.marts}' as marts")
-            quality.fill(con, self._settings)
+        return told
 
     def _publish(self, summary: Summary) -> str:
+        if self.journal.before().spoiled:
+            raise StepError(
+                "the last build did not pass all its tests, so readers keep the former snapshot. "
+                "Mend it, then: millrace build && millrace publish",
+                BUILD_FAILED,
+            )
         try:
             done = publish.publish(self._settings.marts, self._settings.published)
         except publish.PublishError as error:
@@ -250,22 +231,11 @@ class Runner:
         summary.published = done
         return f"{done.tables} tables, {done.bytes / 1e6:.0f} MB in {done.path}"
 
-    def _anomalies(self, summary: Summary) -> None:
-        """Elementary's trained tests, on what is published: they warn, and hold nothing up."""
-        if packages.origin(self._settings.project) == "stand-ins":
-            return
-        keep = json.dumps(quality.KEEP_ANOMALIES)
-        chosen = ["--select", *quality.ANOMALY_TESTS]
-        outcome = self._dbt.run(["test", *chosen, "--vars", keep], self._node)
-        self.journal.nodes(summary.run_id, outcome.nodes)
-        if outcome.nodes:
-            self._quality()
-
     def _report(self, summary: Summary, full: bool) -> str:
         pages = ["index.html"]
         try:
             if full:
-                self._anomalies(summary)
+                self._dbt.anomalies(summary.run_id)
                 report.docs(self._settings, built=bool(summary.nodes))
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]
@@ -273,21 +243,3 @@ class Runner:
         except (report.ReportError, quality_report.QualityError) as error:
             raise StepError(str(error), FAILED) from None
         return f"{', '.join(pages)} in {self._settings.site}"
-
-
-class StepError(Exception):
-    """A step failed; `code` is the exit code it asks for."""
-
-    def __init__(self, message: str, code: int) -> None:
-        self.code = code
-        super().__init__(message)
-
-
-def _counts(outcome: Outcome) -> str:
-    models = outcome.count("success", kind="model") + outcome.count("success", kind="snapshot")
-    tests = outcome.count("pass", kind="test") + outcome.count("success", kind="test")
-    warned = outcome.count("warn")
-    units = outcome.count("pass", kind="unit_test") + outcome.count("success", kind="unit_test")
-    return f"{models} models built, {tests + units} tests passed" + (
-        f", {warned} warned" if warned else ""
-    )

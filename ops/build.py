@@ -1,0 +1,150 @@
+"""The steps that dbt does: freshness, build and trained tests, with Elementary's tables filled."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import duckdb
+
+from ops import packages, quality
+from ops.codes import BUILD_FAILED
+from ops.dbt import Dbt, Outcome
+from ops.journal import Journal, NodeResult
+from ops.log import Log
+from ops.settings import Settings
+
+_BAD = ("error", "fail", "runtime error")
+
+
+class StepError(Exception):
+    """A step failed; `code` is the exit code it asks for."""
+
+    def __init__(self, message: str, code: int) -> None:
+        self.code = code
+        super().__init__(message)
+
+
+@dataclass
+class DbtSteps:
+    """What dbt does in a run; the parsed project is kept between the runs of one process."""
+
+    settings: Settings
+    log: Log
+    journal: Journal
+    dbt: Dbt
+    progress: Callable[[int, int], None] = lambda done, total: None
+
+    def prepare(self) -> None:
+        """See that the dbt packages are there; dbt cannot even read the project without them.
+
+        Raises:
+            StepError: they cannot be installed.
+        """
+        try:
+            installed = packages.install(self.settings.project, cache=self.settings.cache)
+        except packages.PackagesError as error:
+            raise StepError(str(error), BUILD_FAILED) from None
+        if installed.origin == "stand-ins":
+            self.log.say(
+                "stand_ins",
+                "dbt packages: our stand-ins; Elementary's trained anomaly tests are off "
+                "(`millrace deps` gets the real ones where there is a way to the hub)",
+                style="yellow",
+            )
+
+    def freshness(self, run_id: str) -> str:
+        """Ask how old each source's newest finished load is."""
+        outcome = self.dbt.run(["source", "freshness"])
+        self.journal.nodes(run_id, outcome.nodes)
+        stale = [n.node_name for n in outcome.nodes if n.status in ("warn", "error")]
+        if outcome.error:
+            raise StepError(f"dbt source freshness: {outcome.error}", BUILD_FAILED)
+        return f"stale: {', '.join(stale)}" if stale else f"{len(outcome.nodes)} sources are fresh"
+
+    def build(
+        self,
+        run_id: str,
+        pending: dict[tuple[str, str], int],
+        arguments: tuple[str, ...],
+        whole: bool,
+    ) -> Outcome:
+        """Build and test what the pending loads reach, or everything.
+
+        Args:
+            run_id: the run, for the journal.
+            pending: source tables with loads that no good build has taken.
+            arguments: further words for `dbt build`; with them, dbt builds what they say.
+            whole: build everything, unit tests too.
+        """
+        self._elementary()
+        command = ["build", *arguments]
+        if not whole and not arguments:
+            # unit tests prove the code, which has not changed; trained tests come with the report
+            command += ["--exclude-resource-type", "unit_test"]
+            command += ["--exclude", "tag:elementary-tests", "--select", "path:models/ops"]
+            command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
+        outcome = self.dbt.run(command, self._node)
+        self.journal.nodes(run_id, outcome.nodes)
+        self._quality()
+        return outcome
+
+    def judge(self, outcome: Outcome) -> str:
+        """What a build came to, in words.
+
+        Raises:
+            StepError: a model or test failed.
+        """
+        failed = [n for n in outcome.nodes if n.status in _BAD]
+        for node in failed:
+            self.log.error("node_failed", f"  {node.node_name}: {node.message}", node=vars(node))
+        if failed or not outcome.success:
+            log = self.settings.env["DBT_LOG_PATH"]
+            raise StepError(
+                outcome.error
+                or f"{len(failed)} of {len(outcome.nodes)} models and tests failed; readers keep "
+                f"the former snapshot. See {log}/dbt.log",
+                BUILD_FAILED,
+            )
+        return _counts(outcome)
+
+    def anomalies(self, run_id: str) -> None:
+        """Elementary's trained tests, on what is published: they warn, and hold nothing up."""
+        if packages.origin(self.settings.project) == "stand-ins":
+            return
+        keep = json.dumps(quality.KEEP_ANOMALIES)
+        chosen = ["--select", *quality.ANOMALY_TESTS]
+        outcome = self.dbt.run(["test", *chosen, "--vars", keep], self._node)
+        self.journal.nodes(run_id, outcome.nodes)
+        if outcome.nodes:
+            self._quality()
+
+    def _node(self, node: NodeResult, done: int, total: int) -> None:
+        self.progress(done, total)
+        if node.status in (*_BAD, "warn"):
+            self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
+
+    def _elementary(self) -> None:
+        """Make Elementary's tables the first time; they hold the history of its report."""
+        with duckdb.connect(str(self.settings.warehouse)) as con:
+            ready = quality.ready(con)
+        if not ready:
+            outcome = self.dbt.run(["run", "--select", "package:elementary"])
+            if not outcome.success:
+                raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
+
+    def _quality(self) -> None:
+        """Elementary's tables, from what dbt has just written."""
+        with duckdb.connect(str(self.settings.warehouse)) as con:
+            marts = str(self.settings.marts).replace("'", "''")
+            con.execute(f"attach '{marts}' as marts")
+            quality.fill(con, self.settings)
+
+
+def _counts(outcome: Outcome) -> str:
+    models = outcome.count("success", kind="model") + outcome.count("success", kind="snapshot")
+    tests = outcome.count("pass", kind="test") + outcome.count("success", kind="test")
+    warned = outcome.count("warn")
+    units = outcome.count("pass", kind="unit_test") + outcome.count("success", kind="unit_test")
+    return f"{models} models built, {tests + units} tests passed" + (
+        f", {warned} warned" if warned else ""
+    )
