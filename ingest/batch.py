@@ -16,8 +16,9 @@ import pyarrow as pa
 
 from ingest.contract import BROKEN, Shape, compile_contract
 from ingest.declaration import Table
+from ingest.piles import Piles, numbered, write
 from ingest.readers import Batch, FileSeen, TableState
-from ingest.types import literal, quote
+from ingest.types import glob_free, literal, quote
 
 
 @dataclass
@@ -93,11 +94,10 @@ class Checker:
         target = self._folder / f"{table.name}-{self._count}"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        self._copy(compiled.select, compiled.shape, held, target)
+        piles = self._pile(table, compiled.select, compiled.shape, held, target)
         checked = Checked(
             table, compiled.shape, target, cursor_from=batch.cursor_from, files=list(batch.files)
         )
-        piles = self._piles(target)
         checked.accepted_files = [p for p, _ in piles["accepted"]]
         checked.accepted = sum(n for _, n in piles["accepted"])
         checked.reread = sum(n for _, n in piles["reread"])
@@ -105,48 +105,45 @@ class Checker:
         self._dead_letters(checked, batch, [p for p, _ in piles["dead"]], held, target)
         checked.size = sum(p.stat().st_size for p in checked.accepted_files + checked.dead_files)
         checked.state = {**batch.state}
-        cursor = table.ingest.cursor
-        if cursor and cursor not in (None, "") and "cursor" not in batch.state:
-            checked.state = self._highest(cursor, [p for pile in piles.values() for p, _ in pile])
+        if cursor := table.ingest.cursor:
+            files = [path for pile in piles.values() for path, _ in pile]
+            checked.state |= self._watermark(cursor, types[cursor], batch.state, files)
         return checked
 
-    def _copy(self, select: str, shape: Shape, held: Held, target: Path) -> None:
+    def _pile(self, table: Table, select: str, shape: Shape, held: Held, target: Path) -> Piles:
         names = [quote(name) for name in shape.columns]
-        fate, join = f"case when b.{BROKEN} is not null then 'dead'", ""
+        known, join = None, ""
         if held.rows is not None and held.rows.num_rows:
             self._con.register("held_rows", held.rows)
             same = " and ".join(f"b.{name} is not distinct from h.{name}" for name in names)
-            join = f"left join (select distinct *, true as held from held_rows) h on {same}"
-            fate += " when h.held then 'reread'"
+            held_rows = "select distinct *, true as held from held_rows"
+            if not table.ingest.primary_key:
+                # without a key two equal rows are two rows: the second is news when raw has one
+                nth = 'row_number() over (partition by {}) as "row:copy"'
+                good = nth.format(", ".join([*names, f"{BROKEN} is null"]))
+                select = f"select *, {good} from ({select})"
+                every = nth.format(", ".join(names))
+                held_rows = f"select *, {every}, true as held from held_rows"
+                same += ' and b."row:copy" = h."row:copy"'
+            join = f"left join ({held_rows}) h on {same}"
+            known = "h.held"
         dead = f"to_json({{'s': b._source, 'r': b.{BROKEN}, 'p': {shape.payload('b')}}})::varchar"
         columns = ", ".join(f"b.{name}" for name in names)
-        self._con.execute(
-            f"copy (select {columns}, {self._number}::bigint as _load_number, "
-            f"{self._at} as _extracted_at, "
+        number = numbered(self._number, f"b.{BROKEN} is not null", known)
+        return write(
+            self._con,
+            f"select {columns}, {number} as _load_number, {self._at} as _extracted_at, "
             f"case when b.{BROKEN} is null then b._source else {dead} end as _source, "
-            f"null::bigint as _replayed_from, {fate} else 'accepted' end as fate "
-            f"from ({select}) b {join}) to {literal(str(target))} "
-            "(format parquet, compression snappy, partition_by (fate))"
+            f"null::bigint as _replayed_from from ({select}) b {join}",
+            target,
         )
-
-    def _piles(self, target: Path) -> dict[str, list[tuple[Path, int]]]:
-        piles: dict[str, list[tuple[Path, int]]] = {"accepted": [], "dead": [], "reread": []}
-        for name, pile in piles.items():
-            folder = target / f"fate={name}"
-            if folder.is_dir():
-                pattern = literal(str(folder / "*.parquet"))
-                rows = self._con.execute(
-                    f"select file_name, num_rows from parquet_file_metadata({pattern}) order by all"
-                ).fetchall()
-                pile.extend((Path(row[0]), int(row[1])) for row in rows)
-        return piles
 
     def _dead_letters(
         self, checked: Checked, batch: Batch, dead: list[Path], held: Held, target: Path
     ) -> None:
         parts = []
         if dead:
-            files = ", ".join(literal(str(path)) for path in dead)
+            files = ", ".join(literal(glob_free(path)) for path in dead)
             parts.append(
                 "select j ->> '$.s' as _source, j ->> '$.r' as broken_rules, j ->> '$.p' as payload"
                 f" from (select _source::json as j from read_parquet([{files}]))"
@@ -182,12 +179,25 @@ class Checker:
         checked.dead = fresh
         checked.reread += total - fresh
 
-    def _highest(self, cursor: str, files: list[Path]) -> TableState:
-        if not files:
+    def _watermark(
+        self, cursor: str, kind: str, given: TableState, files: list[Path]
+    ) -> TableState:
+        """Where the next read starts: what the reader gave, else the highest cursor of the rows.
+
+        A time that has not come yet never counts: one row of the year 9999 would hide all that
+        comes after it.
+        """
+        if "cursor" in given:
+            top = f"try_cast({literal(str(given['cursor']))} as {kind})"
+        elif files:
+            listed = ", ".join(literal(glob_free(path)) for path in files)
+            top = f"(select max({quote(cursor)}) from read_parquet([{listed}]))"
+        else:
             return {}
-        listed = ", ".join(literal(str(path)) for path in files)
-        top = self._one(f"select max({quote(cursor)})::varchar from read_parquet([{listed}])")
-        return {} if top is None else {"cursor": top}
+        if kind == "DATE" or kind.startswith("TIMESTAMP"):
+            top = f"case when {top} is not null then least({top}, {self._at}::{kind}) end"
+        value = self._one(f"select ({top})::varchar")
+        return {} if value is None else {"cursor": value}
 
     def _one(self, sql: str) -> Any:
         row = self._con.execute(sql).fetchone()

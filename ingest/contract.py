@@ -9,6 +9,8 @@ NULL is not broken; one that cannot be worked out for a row is.
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+import duckdb
+
 from ingest.declaration import Column, Table
 from ingest.errors import ContractError
 from ingest.types import cast, fits, literal, quote, storable
@@ -42,6 +44,14 @@ class Compiled:
 
     select: str
     shape: Shape
+
+
+def declared_types(con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+    """Each declared column to the canonical name of its DuckDB type."""
+    if not table.columns:
+        return {}
+    shape = ", ".join(f"null::{c.data_type} as {quote(c.name)}" for c in table.columns)
+    return {row[0]: row[1] for row in con.execute(f"describe select {shape}").fetchall()}
 
 
 def compile_contract(
@@ -96,7 +106,7 @@ def compile_contract(
     listed = f"list_filter([{named}], x -> x is not null)" if rules else "null::varchar[]"
     select = (
         f"select *, case when {good} then null else {listed} end as {BROKEN} "
-        f"from (select {', '.join(inner)}, _source from ({relation}))"
+        f"from (select {', '.join([*inner, '_source'])} from ({relation}))"
     )
     return Compiled(select, Shape(shape, tuple(recast), beside))
 

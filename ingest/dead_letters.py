@@ -6,19 +6,22 @@ or not at all, and raw stays a log. A replayed row keeps the number of the load 
 it: among versions of a key it ranks where it stood then, and never above a newer one.
 """
 
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from ingest.book import entry
 from ingest.contract import BROKEN, compile_contract
 from ingest.declaration import Source, Table
 from ingest.destination import BOOK, FATES, LOAD_COLUMNS, Destination, Part
 from ingest.errors import IngestError
 from ingest.session import open_session
-from ingest.types import literal, quote
+from ingest.types import glob_free, literal, quote
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ class DeadLetters:
                 row["dead_letter_id"],
                 self._source.name,
                 row["table_name"],
-                tuple(_rules(row["broken_rules"])),
+                tuple(json.loads(row["broken_rules"])),
                 row["payload"],
                 row["_load_number"],
                 row["_source"],
@@ -112,47 +115,79 @@ class DeadLetters:
             number, now = self._destination.finished + 1, _now()
             fates = [_fate(letter.id, "discarded", reason, number, now) for letter in letters]
             tables = sorted({letter.table for letter in letters})
-            book = [_entry(table, number, 0, run_id, now) for table in tables]
+            book = [entry(table, number, run_id, now) for table in tables]
             self._commit(number, [], fates, book)
         return len(letters)
 
     def _replay(self, table: Table, run_id: str) -> Replayed:
         letters = self._destination.arrow(self._open_sql(table.name, None))
+        if not letters.num_rows:
+            return Replayed(self._source.name, table.name, 0, 0)
         number, now = self._destination.finished + 1, _now()
-        types = self._types[table.name]
-        kept = self._destination.columns(table.name)
         folder = self._scratch / "replay"
         folder.mkdir(parents=True, exist_ok=True)
-        accepted = folder / f"{table.name}.parquet"
+        path = folder / f"{table.name}.parquet"
         with open_session(self._scratch) as con:
             con.register("letters", letters)
-            # the id and the first load travel in _source, which the contract leaves as it is
-            relation = (
-                "select "
-                + ", ".join(f"payload ->> {literal(f'$.{quote(n)}')} as {quote(n)}" for n in kept)
-                + ", to_json({'id': dead_letter_id, 's': _source, 'n': _load_number})::varchar "
-                "as _source from letters where broken_rules <> '[\"unparsable\"]'"
-            )
-            found = dict.fromkeys(kept, "VARCHAR")
-            compiled = compile_contract(table, relation, found, types, kept)
-            con.execute(f"create temp table judged as {compiled.select}")
+            columns = self._judge(con, table)
             con.execute(
-                f"copy (select {', '.join(map(quote, compiled.shape.columns))}, "
+                f"copy (select {', '.join(map(quote, columns))}, "
                 f"{number}::bigint as _load_number, "
                 f"timestamp {literal(now.isoformat(sep=' '))} as _extracted_at, "
                 "_source::json ->> '$.s' as _source, "
                 "(_source::json ->> '$.n')::bigint as _replayed_from "
-                f"from judged where {BROKEN} is null) to {literal(str(accepted))} (format parquet)"
+                f"from judged where {BROKEN} is null) to {literal(str(path))} (format parquet)"
             )
             ids = con.execute(
                 f"select _source::json ->> '$.id' from judged where {BROKEN} is null order by all"
             ).fetchall()
         if ids:
-            part = Part(table.name, {**compiled.shape.columns, **LOAD_COLUMNS}, (accepted,))
+            rows = self._not_in_raw(table, path, columns)
+            parts = []
+            if rows.num_rows:
+                pq.write_table(rows, path)
+                parts = [Part(table.name, {**columns, **LOAD_COLUMNS}, (path,))]
             fates = [_fate(row[0], "replayed", "its rules hold now", number, now) for row in ids]
-            book = [_entry(table.name, number, len(ids), run_id, now)]
-            self._commit(number, [part], fates, book)
+            count = rows.num_rows
+            book = [entry(table.name, number, run_id, now, fetched=count, accepted=count)]
+            self._commit(number, parts, fates, book)
         return Replayed(self._source.name, table.name, len(ids), letters.num_rows - len(ids))
+
+    def _judge(self, con: duckdb.DuckDBPyConnection, table: Table) -> dict[str, str]:
+        """Put the letters through the rules of today as the table `judged`; its columns."""
+        con.execute(
+            "create temp table parsed as select * from letters "
+            "where broken_rules <> '[\"unparsable\"]'"
+        )
+        keys = con.execute(
+            "select distinct unnest(json_keys(payload)) as key from parsed order by key"
+        ).fetchall()
+        types = self._types[table.name]
+        found = dict.fromkeys([*types, *(row[0] for row in keys)], "VARCHAR")
+        # the id and the first load travel in _source, which the contract leaves as it is
+        values = (f"payload ->> {literal(f'$.{quote(n)}')} as {quote(n)}" for n in found)
+        relation = (
+            f"select {', '.join(values)}, to_json({{'id': dead_letter_id, 's': _source, "
+            "'n': _load_number})::varchar as _source from parsed"
+        )
+        kept = self._destination.columns(table.name)
+        compiled = compile_contract(table, relation, found, types, kept)
+        con.execute(f"create temp table judged as {compiled.select}")
+        return compiled.shape.columns
+
+    def _not_in_raw(self, table: Table, path: Path, columns: dict[str, str]) -> pa.Table:
+        """The rows of the file; of a keyed table without those that a later read brought in."""
+        raw = self._destination.relation(table.name)
+        there = self._destination.columns(table.name)
+        same = " and ".join(
+            f"a.{quote(n)} is not distinct from r.{quote(n)}" if n in there else f"a.{n} is null"
+            for n in columns
+        )
+        known = f"where not exists (select 1 from {raw} r where {same})"
+        return self._destination.arrow(
+            f"select a.* from read_parquet({literal(glob_free(path))}) a "
+            + (known if table.ingest.primary_key else "")
+        )
 
     def _commit(
         self,
@@ -181,10 +216,6 @@ class DeadLetters:
         )
 
 
-def _rules(text: str) -> list[str]:
-    return [part.strip().strip('"') for part in text.strip("[]").split(",") if part.strip()]
-
-
 def _fate(letter: str, fate: str, reason: str, number: int, now: datetime) -> dict[str, object]:
     return {
         "dead_letter_id": letter,
@@ -192,25 +223,6 @@ def _fate(letter: str, fate: str, reason: str, number: int, now: datetime) -> di
         "reason": reason,
         "_load_number": number,
         "_extracted_at": now,
-    }
-
-
-def _entry(table: str, number: int, rows: int, run_id: str, now: datetime) -> dict[str, object]:
-    """A replay's line in the book: it reads dead letters, and accepts those it puts into raw."""
-    return {
-        "load_number": number,
-        "table_name": table,
-        "rows_fetched": rows,
-        "rows_reread": 0,
-        "rows_read": rows,
-        "rows_accepted": rows,
-        "rows_dead": 0,
-        "bytes": 0,
-        "seconds": 0.0,
-        "cursor_from": None,
-        "cursor_to": None,
-        "run_id": run_id,
-        "extracted_at": now,
     }
 
 

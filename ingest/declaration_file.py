@@ -127,8 +127,6 @@ class _Reader:
             self._column(column, (*path, "columns", index))
             for index, column in enumerate(self.list(fields, "columns", path))
         )
-        if not columns:
-            raise self.fail(f"{source}.{name} declares no columns", path)
         names = [column.name for column in columns]
         _distinct(
             names,

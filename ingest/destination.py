@@ -8,13 +8,16 @@ destination.
 
 import shutil
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import dlt
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
+import tenacity
 
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
@@ -86,6 +89,25 @@ class Destination:
     def __init__(self, source: Source, warehouse: Path, scratch: Path) -> None:
         self._source, self._warehouse, self._scratch = source, warehouse, scratch / "dlt"
         self._pipeline: Any = None
+        self._con: duckdb.DuckDBPyConnection | None = None
+
+    @contextmanager
+    def connected(self) -> Iterator[None]:
+        """Hold the database open: each of dlt's connections then costs nothing.
+
+        Raises:
+            LoadError: another process holds it, also after some seconds.
+        """
+        self._warehouse.parent.mkdir(parents=True, exist_ok=True)
+        with _DestinationErrors(self._source):
+            con = _connect(self._warehouse)
+        try:
+            con.execute("set TimeZone = 'UTC'")
+            self._con = con
+            yield
+        finally:
+            self._con = None
+            con.close()
 
     def open(self, types: dict[str, dict[str, str]]) -> None:
         """Restore the state, undo what did not finish, and make the tables that are not there.
@@ -97,7 +119,6 @@ class Destination:
             LoadError: the destination cannot be reached or is held by another process.
         """
         shutil.rmtree(self._scratch, ignore_errors=True)
-        self._warehouse.parent.mkdir(parents=True, exist_ok=True)
         self._pipeline = dlt.pipeline(
             pipeline_name=self._source.name,
             pipelines_dir=str(self._scratch),
@@ -135,12 +156,15 @@ class Destination:
 
     def arrow(self, sql: str) -> pa.Table:
         """The rows of a query over the raw schema's database."""
-        with (
-            _DestinationErrors(self._source),
-            self._pipeline.sql_client() as client,
-            client.execute_query(sql) as cursor,
-        ):
-            return cursor.native_cursor.to_arrow_table()
+        if self._con is None:
+            with self.connected():
+                return self.arrow(sql)
+        with _DestinationErrors(self._source):
+            return self._con.execute(sql).to_arrow_table()
+
+    def count(self, sql: str) -> int:
+        """How many rows `from …` has."""
+        return int(self.arrow(f"select count(*) as n {sql}")["n"][0].as_py())
 
     def relation(self, table: str) -> str:
         """The qualified name of a raw table."""
@@ -159,7 +183,7 @@ class Destination:
     def files(self, table: Table) -> list[FileSeen]:
         """The files of the table that finished loads have taken."""
         rows = self.arrow(
-            f"select path, size, modified_ns, hash from {self.relation('_files')} "
+            f"select path, size, modified_ns, hash, repeats from {self.relation('_files')} "
             f"where table_name = {literal(table.name)}"
         )
         return [FileSeen(**row) for row in rows.to_pylist()]
@@ -179,7 +203,8 @@ class Destination:
 
     def _tables(self) -> list[str]:
         rows = self.arrow(
-            "select distinct table_name from duckdb_columns() where database_name = "
+            "select distinct table_name from duckdb_columns() join duckdb_tables() "
+            "using (database_name, schema_name, table_name) where database_name = "
             f"current_database() and schema_name = {literal(self._source.raw_schema)} "
             "and column_name in ('_load_number', 'load_number') and table_name not like '\\_dlt%' "
             "escape '\\'"
@@ -204,8 +229,18 @@ class Destination:
         return path
 
     def _execute(self, sql: str) -> None:
-        with self._pipeline.sql_client() as client:
-            client.execute_sql(sql)
+        assert self._con is not None
+        self._con.execute(sql)
+
+
+@tenacity.retry(
+    retry=tenacity.retry_if_exception_message(match="(?s).*[Cc]ould not set lock"),
+    wait=tenacity.wait_random_exponential(multiplier=0.1, max=1),
+    stop=tenacity.stop_after_delay(5),
+    reraise=True,
+)
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(str(path))
 
 
 def _merged(parts: Iterable[Part]) -> list[Part]:

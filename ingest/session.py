@@ -22,7 +22,6 @@ def open_session(scratch: Path, memory: str = "900MB") -> duckdb.DuckDBPyConnect
         }
     )
     con.execute("set TimeZone = 'UTC'")
-    con.execute("set partitioned_write_flush_threshold = 200000")
     return con
 
 

@@ -1,6 +1,7 @@
 """DuckDB's types: their dlt hints, and casts that keep a value or say that they cannot."""
 
 import re
+from pathlib import Path
 from typing import Any
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),(\d+)\)")
@@ -26,6 +27,11 @@ def quote(name: str) -> str:
 def literal(text: str) -> str:
     """The text as a SQL string."""
     return "'" + text.replace("'", "''") + "'"
+
+
+def glob_free(path: Path) -> str:
+    """The path as DuckDB reads it when it shall not be a pattern."""
+    return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
 
 
 def is_decimal(duckdb_type: str) -> bool:

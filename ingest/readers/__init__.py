@@ -2,21 +2,25 @@
 
 import importlib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
+from urllib.parse import unquote
 
 import duckdb
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
-from ingest.declaration import Source, SourceIngest, Table
+from ingest.declaration import RESERVED, Source, Table
 from ingest.errors import DeclarationError, SourceError
 from ingest.types import quote
 
 TableState = dict[str, Any]
 Environment = Mapping[str, str]
 _NAMING = NamingConvention()
+_ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
+_URL = re.compile(r"(?s)[a-zA-Z][\w+.-]*://[^/@]*?:(?P<password>.*)@[^@]*")
+_SECRET_KEY = re.compile(r"(?i)passw|pwd|token|secret|api_?key|credential|authorization")
 
 
 @dataclass(frozen=True)
@@ -57,8 +61,12 @@ class Batch:
 class Reader(Protocol):
     """Reads the tables of one source. Opened once for all of its tables."""
 
-    def batches(self, table: Table, state: TableState) -> Iterator[Batch]:
-        """The table's batches since `state`, each to be loaded before the next is asked for."""
+    def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
+        """The table's batches since `state`, each to be loaded before the next is asked for.
+
+        A batch that could not be checked is thrown back (`generator.throw`): a reader that can
+        gives it again in smaller or safer pieces.
+        """
         ...
 
 
@@ -89,7 +97,7 @@ def resolve(value: Any, env: Environment, where: str) -> Any:
     Raises:
         DeclarationError: the variable is not set; its name is given, no value is.
     """
-    if isinstance(value, str) and (match := re.fullmatch(r"env:([A-Za-z_][A-Za-z0-9_]*)", value)):
+    if isinstance(value, str) and (match := _ENV.fullmatch(value)):
         if match[1] not in env:
             raise DeclarationError(
                 f"the environment variable {match[1]} is not set",
@@ -104,10 +112,37 @@ def resolve(value: Any, env: Environment, where: str) -> Any:
     return value
 
 
-def secrets(ingest: SourceIngest, env: Environment) -> tuple[str, ...]:
-    """The values that `env:NAME` words of a source stand for: none may be shown."""
-    names = re.findall(r"env:([A-Za-z_][A-Za-z0-9_]*)", ingest.model_dump_json())
-    return tuple(env[name] for name in names if len(env.get(name, "")) > 3)
+def secrets(source: Source, env: Environment) -> tuple[str, ...]:
+    """What must not be shown of a source: values of `env:NAME` words, passwords and tokens.
+
+    A password in a URL counts as it stands there, as it is meant, and as a driver quotes it.
+    """
+    found: set[str] = set()
+    for part in (source.ingest, *(table.ingest for table in source.tables)):
+        found |= set(_secret_texts(part.model_dump(), env, ""))
+    return tuple(text for text in found if len(text) > 3)
+
+
+def _secret_texts(value: Any, env: Environment, key: str) -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _secret_texts(item, env, str(name))
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _secret_texts(item, env, key)
+    elif isinstance(value, str):
+        match = _ENV.fullmatch(value)
+        text = env.get(match[1], "") if match else value
+        if match or _SECRET_KEY.search(key):
+            yield text
+        if url := _URL.fullmatch(text):
+            meant = unquote(url["password"])
+            yield from (url["password"], meant, quoted(meant), quoted(meant)[1:-1])
+
+
+def quoted(value: str) -> str:
+    """The value as a connection string of PostgreSQL or MySQL quotes it."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
 
 
 def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
@@ -120,7 +155,7 @@ def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
     names: dict[str, str] = {}
     for column in columns:
         low = column.lower()
-        name = low if low in declared else str(_NAMING.normalize_identifier(column))
+        name = low if low in declared else _raw_name(column, len(names))
         if name in names.values():
             first = next(key for key, value in names.items() if value == name)
             raise SourceError(
@@ -132,12 +167,24 @@ def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
     return names
 
 
+def _raw_name(column: str, index: int) -> str:
+    name = str(_NAMING.normalize_identifier(column)) if column.strip() else f"column_{index}"
+    return f"own{name}" if name in RESERVED or name.startswith("_dlt") else name
+
+
 def renamed(names: Mapping[str, str]) -> str:
     """The SQL select list that gives each source column its name in raw."""
     return ", ".join(
         quote(column) if column == name else f"{quote(column)} as {quote(name)}"
         for column, name in names.items()
     )
+
+
+def cursor_kind(con: duckdb.DuckDBPyConnection, table: Table) -> str:
+    """The DuckDB type that the table's cursor is declared with."""
+    declared = table.column(str(table.ingest.cursor)).data_type
+    row = con.execute(f"select typeof(cast(null as {declared}))").fetchone()
+    return str(row[0]) if row else ""
 
 
 def described(con: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -1,19 +1,20 @@
-"""Files, local or in an object store: Parquet, CSV and JSON lines, compressed or not.
+"""Files, in a folder or in an object store: Parquet, CSV and JSON lines, compressed or not.
 
 A file is taken once. It is known by path and size (and, for a quick answer, its time of change) or
 by its content's SHA-256: the same content under another name is recognised and not read again, a
-file that changed under its name is read as a new one.
+file that changed under its name is read as a new one. A file that cannot be read stops only itself:
+the others are loaded, it is named at the end, and tried again by the next run.
 """
 
-import hashlib
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 import duckdb
 
 from ingest.declaration import FileFormat, Source, Table
-from ingest.errors import SourceError
+from ingest.errors import IngestError, SourceError
 from ingest.readers import (
     Batch,
     Environment,
@@ -27,7 +28,9 @@ from ingest.readers import (
     resolve,
 )
 from ingest.readers.json_rows import json_relation
-from ingest.types import literal, quote
+from ingest.readers.places import Place, open_place
+from ingest.readers.text_files import csv_relation, json_lines, unpacked
+from ingest.types import glob_free, literal, quote
 
 _FORMATS: dict[str, FileFormat] = {
     ".parquet": "parquet",
@@ -38,179 +41,155 @@ _FORMATS: dict[str, FileFormat] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _PARQUET_BYTES = 64 * 1024 * 1024  # of Parquet in one batch, about 15 M rows of the sample's files
+_FILE = "file:name"  # what the column of file names is called, that no column of a file is
 
 
 @contextmanager
 def open_source(
     source: Source, con: duckdb.DuckDBPyConnection, scratch: Path, env: Environment, seen: Seen
 ) -> Iterator[Reader]:
-    """The reader over the source's folder.
+    """The reader over the source's folder or bucket.
 
     Raises:
-        SourceError: there is no such folder.
+        SourceError: there is no such place.
     """
-    root = Path(resolve(source.ingest.path, env, source.where))
-    if not root.is_dir():
-        raise SourceError(f"there is no folder {root}", where=source.where)
-    yield FilesReader(con, root, seen)
+    path = str(resolve(source.ingest.path, env, source.where))
+    yield FilesReader(con, open_place(path, scratch, source.where), scratch / "text", seen)
 
 
 class FilesReader:
-    """Reads the files of one folder that no finished load has taken."""
+    """Reads the files of one place that no finished load has taken."""
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, root: Path, seen: Seen) -> None:
-        self._con, self._root, self._seen = con, root, seen
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, place: Place, scratch: Path, seen: Seen
+    ) -> None:
+        self._con, self._place, self._scratch, self._seen = con, place, scratch, seen
+        self._paths: dict[str, Path] = {}
+        self._contents: dict[str, str] = {}
 
-    def batches(self, table: Table, state: TableState) -> Iterator[Batch]:
-        """New files: Parquet several at a time, others one by one. A torn file stops only itself.
+    def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
+        """New files: Parquet several at a time, others one by one.
 
         Raises:
             SourceError: at the end, when a file could not be read; it is tried again next time.
         """
-        broken: list[str] = []
+        broken: dict[str, str] = {}
         bundle: list[FileSeen] = []
-        for file in self._new_files(table):
-            if file.repeats is None and self._format(table, file.path) == "parquet":
+        known = list(self._seen(table))
+        # only what was read itself can be repeated: a file that is torn may be so by chance
+        self._contents = {f.hash: f.path for f in known if f.repeats is None}
+        for file in self._new_files(table, known):
+            if bundle and file.hash in {other.hash for other in bundle}:
+                yield from self._tried(table, bundle, "parquet", broken)
+                bundle = []
+            file = replace(file, repeats=self._contents.get(file.hash))
+            try:
+                kind = self._format(table, file.path)
+            except SourceError as error:
+                broken[file.path] = error.message
+                continue
+            if file.repeats is None and kind == "parquet":
                 bundle.append(file)
                 if sum(f.size for f in bundle) >= _PARQUET_BYTES:
-                    yield from self._parquet(table, bundle, broken)
+                    yield from self._tried(table, bundle, kind, broken)
                     bundle = []
                 continue
-            try:
-                batch = self._one(table, file)
-            except duckdb.Error as error:
-                broken.append(f"{file.path}: {str(error).splitlines()[0]}")
-                continue
-            yield batch
+            yield from self._tried(table, [file], kind, broken)
         if bundle:
-            yield from self._parquet(table, bundle, broken)
+            yield from self._tried(table, bundle, "parquet", broken)
         if broken:
             raise SourceError(
-                f"{len(broken)} file(s) of {table.label} cannot be read: " + "; ".join(broken),
+                f"{len(broken)} file(s) of {table.label} cannot be read: "
+                + "; ".join(f"{name}: {why}" for name, why in broken.items()),
                 where=table.where,
                 mend="have the file sent again; it is read when it is whole",
             )
 
-    def _new_files(self, table: Table) -> Iterator[FileSeen]:
-        known = list(self._seen(table))
-        quick = {(f.path, f.size, f.modified_ns) for f in known}
-        contents = {f.hash: f.path for f in known}
-        places = {(f.path, f.hash) for f in known}
-        inside = self._root.resolve()
-        for path in sorted(self._root.glob(str(table.ingest.files))):
-            name = str(path.relative_to(self._root))
-            # a link that leads out of the declared folder is not a file of it
-            if not path.is_file() or not path.resolve().is_relative_to(inside):
-                continue
-            stat = path.stat()
-            if (name, stat.st_size, stat.st_mtime_ns) in quick:
-                continue
-            with path.open("rb") as opened:
-                digest = hashlib.file_digest(opened, "sha256").hexdigest()
-            if (name, digest) in places:
-                continue
-            file = FileSeen(name, stat.st_size, stat.st_mtime_ns, digest, contents.get(digest))
-            contents.setdefault(digest, name)
-            yield file
-
-    def _one(self, table: Table, file: FileSeen) -> Batch:
-        if file.repeats is not None or file.size == 0:
-            shape = {c.name: "VARCHAR" for c in table.columns}
-            nothing = ", ".join(f"null::varchar as {quote(name)}" for name in shape)
-            return Batch(f"select {nothing}, '' as _source where false", shape, files=(file,))
-        if self._format(table, file.path) == "csv":
-            return self._csv(table, file)
-        return self._jsonl(table, file)
-
-    def _parquet(self, table: Table, files: list[FileSeen], broken: list[str]) -> Iterator[Batch]:
-        """All the files in one batch; when that fails, one by one, to find the torn ones."""
+    def _tried(
+        self, table: Table, files: list[FileSeen], kind: FileFormat, broken: dict[str, str]
+    ) -> Generator[Batch, None, None]:
+        """The files in one batch; when that fails, here or in the check, each by itself."""
         try:
-            batch = self._parquet_batch(table, files)
-        except duckdb.Error as error:
-            if len(files) == 1:
-                broken.append(f"{files[0].path}: {str(error).splitlines()[0]}")
+            yield self._batch(table, files, kind)
+            self._contents |= {file.hash: file.path for file in files if file.repeats is None}
+        except (duckdb.Error, IngestError) as error:
+            if len(files) > 1:
+                for file in files:
+                    yield from self._tried(table, [file], kind, broken)
                 return
-            for file in files:
-                yield from self._parquet(table, [file], broken)
-            return
-        yield batch
+            text = error.message if isinstance(error, IngestError) else str(error)
+            broken[files[0].path] = text.splitlines()[0]
 
-    def _parquet_batch(self, table: Table, files: list[FileSeen]) -> Batch:
-        paths = ", ".join(literal(str(self._root / file.path)) for file in files)
-        scan = f"read_parquet([{paths}], union_by_name=true, filename=true, file_row_number=true)"
+    def _batch(self, table: Table, files: list[FileSeen], kind: FileFormat) -> Batch:
+        (first, *_) = files
+        if kind == "parquet" and first.repeats is None:
+            return self._parquet(table, files)
+        if first.repeats is not None or first.size == 0:
+            shape = {c.name: "VARCHAR" for c in table.columns}
+            nothing = ", ".join([*(f"null::varchar as {quote(name)}" for name in shape), "''"])
+            return Batch(f"select {nothing} as _source where false", shape, files=(first,))
+        return self._csv(table, first) if kind == "csv" else self._jsonl(table, first)
+
+    def _new_files(self, table: Table, known: list[FileSeen]) -> Iterator[FileSeen]:
+        quick = {(f.path, f.size, f.modified_ns) for f in known}
+        places = {(f.path, f.hash) for f in known}
+        for found in self._place.list(str(table.ingest.files)):
+            if (found.name, found.size, found.modified_ns) in quick:
+                continue
+            self._paths[found.name], digest = self._place.fetch(found)
+            if (found.name, digest) not in places:
+                yield FileSeen(found.name, found.size, found.modified_ns, digest)
+
+    def _parquet(self, table: Table, files: list[FileSeen]) -> Batch:
+        paths = ", ".join(literal(glob_free(self._paths[file.path])) for file in files)
+        hive = any("=" in part for file in files for part in PurePosixPath(file.path).parts[:-1])
+        scan = (
+            f"read_parquet([{paths}], union_by_name=true, filename={literal(_FILE)}, "
+            f"file_row_number=true, hive_partitioning={str(hive).lower()}, "
+            "hive_types_autocast=false)"
+        )
         for file in files:  # a file cut short is found by its footer, before the batch is begun
             self._con.execute(
-                f"select count(*) from parquet_metadata({literal(str(self._root / file.path))})"
+                "select count(*) from parquet_metadata("
+                f"{literal(glob_free(self._paths[file.path]))})"
             )
         columns = self._con.execute(f"describe from {scan}").fetchall()
-        own = [row[0] for row in columns if row[0] not in ("filename", "file_row_number")]
+        own = [row[0] for row in columns if row[0] not in (_FILE, "file_row_number")]
         names = raw_names(table, own)
-        cut = len(str(self._root)) + 2
-        origin = f"substr(filename, {cut}) || ':' || (file_row_number + 1)"
+        cut = len(str(self._place.base)) + 2
+        origin = f"substr({quote(_FILE)}, {cut}) || ':' || (file_row_number + 1)"
         relation = f"select {renamed(names)}, {origin} as _source from {scan}"
         return Batch(relation, described(self._con, relation), files=tuple(files))
 
     def _csv(self, table: Table, file: FileSeen) -> Batch:
-        path = literal(str(self._root / file.path))
-        self._con.execute("drop table if exists reject_errors; drop table if exists reject_scans")
-        self._con.execute("set preserve_insertion_order = true")
-        try:
-            self._con.execute(
-                "create or replace temp table file_rows as select *, row_number() over () as "
-                f'"row:number" from read_csv({path}, all_varchar=true, header=true, '
-                "store_rejects=true, parallel=false, strict_mode=true)"
-            )
-        finally:
-            self._con.execute("set preserve_insertion_order = false")
-        self._con.execute(
-            "create or replace temp table torn as select line, csv_line, line - 1 - row_number() "
-            "over (order by line) as before from (select line, min(csv_line) as csv_line "
-            "from reject_errors group by line)"
-        )
-        columns = [c for c in self._columns("file_rows") if c != "row:number"]
-        names = raw_names(table, columns)
+        text = unpacked(self._paths[file.path], self._scratch)
+        columns, rows, rejects = csv_relation(self._con, table, text, self._scratch)
         name = literal(file.path)
-        # a row's line: its number, the header, and the torn lines that stand before it
-        line = '"row:number" + 1 + (select count(*) from torn where before < "row:number")'
-        relation = f"select {renamed(names)}, {name} || ':' || ({line}) as _source from file_rows"
-        unparsable = f"select csv_line as payload, {name} || ':' || line as _source from torn"
+        relation = (
+            f"select {renamed(raw_names(table, columns))}, {name} || ':' || \"row:line\" "
+            f"as _source from ({rows})"
+        )
+        unparsable = f"select payload, {name} || ':' || line as _source from ({rejects})"
         return Batch(relation, described(self._con, relation), files=(file,), unparsable=unparsable)
 
     def _jsonl(self, table: Table, file: FileSeen) -> Batch:
-        path = literal(str(self._root / file.path))
-        self._con.execute("set preserve_insertion_order = true")
-        try:
-            # one column, no quotes: a line as it stands (\x01 does not occur in text)
-            self._con.execute(
-                "create or replace temp table file_lines as select line, row_number() over () as n "
-                f"from read_csv({path}, columns={{'line': 'VARCHAR'}}, delim='\x01', quote='', "
-                "escape='', header=false, auto_detect=false, parallel=false, null_padding=true)"
-            )
-        finally:
-            self._con.execute("set preserve_insertion_order = false")
+        text = unpacked(self._paths[file.path], self._scratch)
+        lines, rejects = json_lines(self._con, text, self._scratch)
         name = literal(file.path)
-        good = "json_valid(line) and json_type(line) = 'OBJECT'"
-        rows = (
-            f"select line::json as item, {name} || ':' || n as _source from file_lines where {good}"
+        relation, unparsable = json_relation(
+            self._con, table, f"select line, {name} || ':' || n as _source from ({lines})"
         )
-        relation = json_relation(self._con, table, rows)
-        unparsable = (
-            f"select line as payload, {name} || ':' || n as _source from file_lines "
-            f"where line is not null and not coalesce({good}, false)"
-        )
+        unparsable += f" union all select payload, {name} || ':' || line from ({rejects})"
         return Batch(relation, described(self._con, relation), files=(file,), unparsable=unparsable)
-
-    def _columns(self, table: str) -> list[str]:
-        return [row[0] for row in self._con.execute(f"describe {table}").fetchall()]
 
     def _format(self, table: Table, name: str) -> FileFormat:
         if table.ingest.format:
             return table.ingest.format
-        suffix = next((s for s in reversed(Path(name).suffixes) if s not in _COMPRESSED), "")
+        suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]
+        suffix = next((s for s in reversed(suffixes) if s not in _COMPRESSED), "")
         if suffix not in _FORMATS:
             raise SourceError(
-                f"the format of {name} is not known by its name",
-                where=table.where,
-                mend="say format: parquet, csv or jsonl under meta.ingest",
+                "its format is not known by its name; say format: parquet, csv or jsonl under "
+                "meta.ingest"
             )
         return _FORMATS[suffix]

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from ingest.declaration import Source, Table
 from ingest.readers import (
@@ -28,10 +29,9 @@ from ingest.readers import (
 )
 from ingest.readers.bounds import lower_bound
 from ingest.readers.json_rows import json_relation
-from ingest.types import literal
+from ingest.types import glob_free, literal
 
 _PAGE = 10_000  # items put down at a time
-_LONGEST = 1 << 28  # bytes of one item
 
 
 class Origin(Protocol):
@@ -82,19 +82,10 @@ class ResourceReader:
         cursor = table.ingest.cursor
         kind = cursor_kind(self._con, table) if cursor else ""
         low = lower_bound(state.get("cursor"), kind, table)
-        folder = self._scratch / "pages" / table.name
-        folder.mkdir(parents=True, exist_ok=True)
-        for old in folder.iterdir():
-            old.unlink()
-        pages = _put_down(self._origin.items(table, low, kind), folder)
-        rows = "select null::varchar as line, null::varchar as _source where false"
-        if pages:
-            rows = (
-                "select line, _source from read_json("
-                f"{literal(str(folder))} || '/*.json', format='newline_delimited', "
-                "columns={'_source': 'VARCHAR', 'line': 'VARCHAR'}, "
-                f"maximum_object_size={_LONGEST}, hive_partitioning=false)"
-            )
+        path = self._scratch / "pages" / f"{table.name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put_down(self._origin.items(table, low, kind), path)
+        rows = f"from read_parquet({literal(glob_free(path))})"
         relation, unparsable = json_relation(self._con, table, rows)
         asked = low
         if low is not None and cursor is not None:
@@ -113,16 +104,14 @@ class ResourceReader:
         )
 
 
-def _put_down(items: Iterable[tuple[Any, str]], folder: Path) -> int:
-    number = 0
-    iterator = ((single, origin) for item, origin in items for single in _singles(item))
-    while part := list(islice(iterator, _PAGE)):
-        with (folder / f"{number:06d}.json").open("w", encoding="utf-8") as file:
-            for item, origin in part:
-                text = json.dumps(item, default=_plain)
-                file.write(json.dumps({"_source": origin, "line": text}) + "\n")
-        number += 1
-    return number
+def _put_down(items: Iterable[tuple[Any, str]], path: Path) -> None:
+    """Every item as a line of JSON, with where it came from, in one Parquet file."""
+    schema = pa.schema([("line", pa.string()), ("_source", pa.string())])
+    singles = ((single, origin) for item, origin in items for single in _singles(item))
+    with pq.ParquetWriter(path, schema) as writer:
+        while part := list(islice(singles, _PAGE)):
+            lines = [json.dumps(item, default=_plain) for item, _ in part]
+            writer.write_table(pa.table([lines, [origin for _, origin in part]], schema))
 
 
 def _singles(item: Any) -> Iterable[Any]:

@@ -4,95 +4,76 @@ A read with a cursor asks for `cursor >= last - lag or cursor is null`: rows at 
 without a cursor are read again, and what raw holds already is recognised after the read. The upper
 bound is fixed at the start (the highest cursor the database has then); a long way to it is cut
 into windows of about `window` rows, each a load of its own.
+
+Where a quick read fails on a value that DuckDB cannot hold, the same rows are read again with care:
+every value as text, for the contract to judge.
 """
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import duckdb
 
 from ingest.declaration import Source, Table
 from ingest.errors import DeclarationError, SourceError
+from ingest.faults import is_transient
 from ingest.readers import (
     Batch,
     Environment,
     Reader,
     Seen,
     TableState,
+    cursor_kind,
     described,
     raw_names,
     renamed,
     resolve,
 )
+from ingest.readers import sqlite_text as lite
+from ingest.readers.addresses import SCANNERS, attach_address
+from ingest.readers.bounds import between, is_number, is_time, lower_bound
 from ingest.session import load_extension
 from ingest.types import literal, quote
 
-_SCANNERS = {
-    "sqlite": "sqlite",
-    "postgresql": "postgres",
-    "postgres": "postgres",
-    "mysql": "mysql",
-}
-_AT = quote("the source")
+_AT = "the source"
 
 
 @contextmanager
 def open_source(
     source: Source, con: duckdb.DuckDBPyConnection, scratch: Path, env: Environment, seen: Seen
 ) -> Iterator[Reader]:
-    """Attach the database for as long as its tables are read; one transaction, one snapshot."""
+    """Attach the database for as long as its tables are read.
+
+    Raises:
+        DeclarationError: the url is none.
+        SourceError: there is no such file.
+        duckdb.Error: the database does not answer, or refuses.
+    """
     url = resolve(source.ingest.url, env, source.where)
-    scheme = url.partition("://")[0].partition("+")[0]
-    if scheme not in _SCANNERS:
+    scheme, mark, _ = url.partition("://")
+    if not mark:
+        raise DeclarationError(
+            "the url is none; write it as scheme://user:password@host:port/database",
+            where=source.where,
+        )
+    engine = SCANNERS.get(scheme.partition("+")[0])
+    if engine is None or source.ingest.backend == "sqlalchemy":
         from ingest.readers.resource import open_sqlalchemy
 
         with open_sqlalchemy(source, con, scratch, url) as reader:
             yield reader
         return
-    engine = _SCANNERS[scheme]
     load_extension(con, f"{engine}_scanner")
     con.execute(
-        f"attach {literal(_address(url, engine, source))} as {_AT} (type {engine}, read_only)"
+        f"attach {literal(attach_address(url, engine, source.where))} as {quote(_AT)} "
+        f"(type {engine}, read_only)"
     )
     try:
         yield SqlReader(con, engine, source)
     finally:
-        con.execute(f"detach {_AT}")
-
-
-def _address(url: str, engine: str, source: Source) -> str:
-    if engine == "sqlite":
-        path = Path(unquote(url.partition("://")[2].removeprefix("/")))
-        if not path.is_file():
-            raise SourceError(f"there is no SQLite file {path}", where=source.where)
-        return str(path)
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError:
-        raise DeclarationError(
-            "the url cannot be read; write it as scheme://user:password@host:port/database",
-            where=source.where,
-        ) from None
-    name = {"postgres": ("dbname", "user", "password"), "mysql": ("database", "user", "passwd")}
-    values = {
-        "host": parts.hostname,
-        "port": port,
-        name[engine][0]: parts.path.lstrip("/"),
-        name[engine][1]: parts.username and unquote(parts.username),
-        name[engine][2]: parts.password and unquote(parts.password),
-    }
-    if engine == "postgres":
-        values["connect_timeout"] = 10
-    return " ".join(f"{key}={_quoted(str(value))}" for key, value in values.items() if value)
-
-
-def _quoted(value: str) -> str:
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        con.execute(f"detach {quote(_AT)}")
 
 
 class SqlReader:
@@ -101,152 +82,166 @@ class SqlReader:
     def __init__(self, con: duckdb.DuckDBPyConnection, engine: str, source: Source) -> None:
         self._con, self._engine, self._source = con, engine, source
 
-    def batches(self, table: Table, state: TableState) -> Iterator[Batch]:
+    def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """The rows since the state's cursor, in windows of about `window` rows.
 
         Raises:
             SourceError: the database has no such table.
         """
         columns = self._columns(table)
-        cursor = self._cursor(table, columns)
+        names = raw_names(table, columns)
+        cursor = next((c for c, name in names.items() if name == table.ingest.cursor), None)
         if cursor is None:
-            yield self._batch(table, columns, "true", {}, None, bulk=True)
+            yield from self._either(table, columns, names, "true", {}, None, bulk=True)
             return
-        low = state.get("cursor")
-        if low is not None:
-            low = _minus(low, table)
-        ends = self._ends(table, cursor, low)
+        kind = cursor_kind(self._con, table)
+        column, value = self._quote(cursor), self._value(kind, columns[cursor])
+        low = lower_bound(state.get("cursor"), kind, table)
+        if low is not None and self._engine == "sqlite" and is_time(kind):
+            # times are text there, of many forms: the bare day sorts before each of them
+            low = low[:10]
+        ends = self._ends(table, column, None if low is None else value(low))
         for index, end in enumerate(ends):
-            parts = [] if low is None else [f"{cursor} >= {self._value(low)}"]
-            last = end is None
+            parts = [] if low is None else [f"{column} >= {value(low)}"]
             if end is not None:
-                parts.append(f"{cursor} <= {self._value(end)}")
+                parts.append(f"{column} <= {value(end)}")
             where = " and ".join(parts) or "true"
-            if last and parts:
-                where = f"({where}) or {cursor} is null"
+            if end is None and parts:
+                where = f"({where}) or {column} is null"
+                if self._engine == "sqlite" and is_time(kind):
+                    where += f" or {column} < '1'"  # no time at all: a dead letter, not a lost row
             first = index == 0 and low is None
-            after = {} if last else {"cursor": end}
+            after = {} if end is None else {"cursor": end}
             bulk = first or len(ends) > 1
-            yield self._batch(table, columns, where, after, None if first else low, bulk=bulk)
+            since = None if first else low
+            yield from self._either(table, columns, names, where, after, since, bulk=bulk)
             low = end
 
-    def _ends(self, table: Table, cursor: str, low: str | None) -> list[str | None]:
+    def _ends(self, table: Table, column: str, low: str | None) -> list[str | None]:
         """Where each window ends; None, the last one's, is the end of what is there."""
-        above = f"{cursor} is not null" if low is None else f"{cursor} > {self._value(low)}"
+        above = f"{column} is not null" if low is None else f"{column} > {low}"
         count, first, last = self._row(
-            f"select count(*), min({cursor}), max({cursor}) from {self._name(table)} where {above}"
+            f"select count(*), min({column}), max({column}) from {self._name(table)} where {above}"
         )
         windows = -(-int(count) // table.ingest.window)
-        if windows <= 1:
-            return [None]
-        return [*_between(str(first), str(last), windows), None]
+        return [None] if windows <= 1 else [*between(first, last, windows), None]
 
-    def _batch(
+    def _either(
         self,
         table: Table,
-        columns: list[str],
+        columns: dict[str, str],
+        names: dict[str, str],
         where: str,
         state: TableState,
         low: str | None,
         *,
         bulk: bool,
-    ) -> Batch:
-        """A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index."""
-        names = raw_names(table, columns)
-        origin = literal(f"{self._source.name}.{table.ingest.table or table.name}")
-        if self._engine == "postgres" and bulk:
-            inner = f"select * from {_AT}.{self._schema(table)}{quote(self._table(table))}"
+    ) -> Generator[Batch, None, None]:
+        """The rows read quickly; where that fails on their values, read again with care.
+
+        A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index.
+        """
+        origin = literal(table.label)
+        loose = self._loose(table, columns)
+        if self._engine == "postgres" and bulk and not loose:
+            inner = f"select * from {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
             inner += f" where {where}"
         else:
-            inner = f"from {self._engine}_query({literal(_AT.strip(chr(34)))}, "
-            inner += literal(
-                f"select {self._selected(columns)} from {self._name(table)} where {where}"
-            )
-            inner += ")"
-        relation = f"select {renamed(names)}, {origin} as _source from ({inner})"
-        return Batch(
-            relation,
-            described(self._con, relation),
-            state,
-            low,
-            may_overlap=low is not None,
-        )
+            inner = self._query(table, self._selected(table, columns, names, loose), where)
+        select = renamed(names) if self._engine != "sqlite" else lite.taken(table, names)
+        relation = f"select {select}, {origin} as _source from ({inner})"
+        found = described(self._con, relation)
+        try:
+            yield Batch(relation, found, state, low, may_overlap=low is not None)
+            return
+        except (duckdb.DataError, duckdb.InvalidInputException) as error:
+            if is_transient(error):
+                raise
+        relation, unparsable = self._careful(table, columns, names, where, origin)
+        found = described(self._con, relation)
+        yield Batch(relation, found, state, low, may_overlap=low is not None, unparsable=unparsable)
 
-    def _selected(self, columns: list[str]) -> str:
-        """SQLite keeps any type in any column: every value is taken as text, a blob as its hex."""
-        if self._engine != "sqlite":
-            return ", ".join(self._quote(column) for column in columns)
+    def _careful(
+        self, table: Table, columns: dict[str, str], names: dict[str, str], where: str, origin: str
+    ) -> tuple[str, str | None]:
+        if self._engine == "sqlite":
+            inner = self._query(table, lite.selected_as_hex(table, names), where)
+            return lite.careful(self._con, table, names, inner, origin)
+        texts = {column for column, kind in columns.items() if kind != "BLOB"}
+        inner = self._query(table, self._selected(table, columns, names, texts), where)
+        return f"select {renamed(names)}, {origin} as _source from ({inner})", None
+
+    def _query(self, table: Table, selected: str, where: str) -> str:
+        sql = f"select {selected} from {self._name(table)} where {where}"
+        return f"from {self._engine}_query({literal(_AT)}, {literal(sql)})"
+
+    def _selected(
+        self, table: Table, columns: dict[str, str], names: dict[str, str], texts: set[str]
+    ) -> str:
+        if self._engine == "sqlite":
+            return lite.selected(table, names)
+        text = "char" if self._engine == "mysql" else "text"
         return ", ".join(
-            f"case typeof({quote(c)}) when 'blob' then hex({quote(c)}) "
-            f"else cast({quote(c)} as text) end as {quote(c)}"
+            f"cast({self._quote(c)} as {text}) as {self._quote(c)}"
+            if c in texts
+            else self._quote(c)
             for c in columns
         )
 
-    def _columns(self, table: Table) -> list[str]:
+    def _loose(self, table: Table, columns: dict[str, str]) -> set[str]:
+        """PostgreSQL's numerics without a precision: DuckDB would make them doubles."""
+        if self._engine != "postgres" or "DOUBLE" not in columns.values():
+            return set()
+        rows = self._con.execute(
+            f"from postgres_query({literal(_AT)}, "
+            + literal(
+                "select attname from pg_attribute where attrelid = "
+                f"{literal(self._name(table))}::regclass and atttypid = 'numeric'::regtype "
+                "and atttypmod = -1 and not attisdropped"
+            )
+            + ")"
+        ).fetchall()
+        return {row[0] for row in rows}
+
+    def _columns(self, table: Table) -> dict[str, str]:
         try:
             rows = self._con.execute(
-                f"describe {_AT}.{self._schema(table)}{quote(self._table(table))}"
+                f"describe {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
             ).fetchall()
         except duckdb.CatalogException:
             raise SourceError(
-                f"the database of {self._source.name!r} has no table {self._table(table)!r}",
+                f"the database of {self._source.name!r} has no table {_table(table)!r}",
                 where=table.where,
                 mend="correct the name, or give it as `table:` under meta.ingest",
             ) from None
-        return [row[0] for row in rows]
-
-    def _cursor(self, table: Table, columns: list[str]) -> str | None:
-        name = table.ingest.cursor
-        found = next((c for c in columns if c.lower() == name), None)
-        return self._quote(found) if found else None
+        return {row[0]: row[1] for row in rows}
 
     def _row(self, sql: str) -> tuple[Any, ...]:
         row = self._con.execute(
-            f"from {self._engine}_query({literal(_AT.strip(chr(34)))}, {literal(sql)})"
+            f"from {self._engine}_query({literal(_AT)}, {literal(sql)})"
         ).fetchone()
         return row or ()
 
-    def _value(self, value: str) -> str:
-        return value if value.lstrip("-").isdigit() else literal(value)
+    def _value(self, kind: str, column_type: str) -> Any:
+        """A bound as the database's SQL; a moment is UTC, whatever the session's zone is."""
+        zone = "+00" if column_type == "TIMESTAMP WITH TIME ZONE" else ""
+        zone = zone if self._engine == "postgres" else ""
+        return lambda text: text if is_number(kind) else literal(f"{text}{zone}")
 
     def _quote(self, name: str) -> str:
         return f"`{name.replace('`', '``')}`" if self._engine == "mysql" else quote(name)
 
-    def _table(self, table: Table) -> str:
-        return table.ingest.table or table.name
+    def _database_schema(self, table: Table) -> str | None:
+        return table.ingest.database_schema or self._source.ingest.database_schema
 
     def _name(self, table: Table) -> str:
-        schema = table.ingest.database_schema or self._source.ingest.database_schema
-        name = self._quote(self._table(table))
+        schema, name = self._database_schema(table), self._quote(_table(table))
         return f"{self._quote(schema)}.{name}" if schema else name
 
     def _schema(self, table: Table) -> str:
-        schema = table.ingest.database_schema or self._source.ingest.database_schema
+        schema = self._database_schema(table)
         return f"{quote(schema)}." if schema else ""
 
 
-def _minus(cursor: str, table: Table) -> str:
-    """The cursor less the table's lag, as text that sorts with the source's own."""
-    lag = table.ingest.lag
-    if isinstance(lag, timedelta):
-        if not lag:
-            return cursor
-        when = datetime.fromisoformat(cursor) - lag
-        # a space sorts before a T: for a text column the bound is never too high
-        return when.strftime("%Y-%m-%d %H:%M:%S.%f").removesuffix(".000000")
-    return str(int(cursor) - int(lag)) if lag else cursor
-
-
-def _between(first: str, last: str, windows: int) -> list[str]:
-    """Where to cut the way from first to last into so many windows of equal width."""
-    try:
-        if first.lstrip("-").isdigit():
-            width = (int(last) - int(first)) / windows
-            cuts = [str(int(first) + int(width * i)) for i in range(1, windows)]
-        else:
-            start, end = datetime.fromisoformat(first), datetime.fromisoformat(last)
-            step = (end - start) / windows
-            cuts = [f"{start + step * i:%Y-%m-%d %H:%M:%S}" for i in range(1, windows)]
-    except (ValueError, TypeError):
-        return []  # a cursor that is no number and no time cannot be cut: one window
-    return list(dict.fromkeys(cuts))
+def _table(table: Table) -> str:
+    return table.ingest.table or table.name

@@ -1,0 +1,85 @@
+"""What raw holds already of what a batch brings: rows of the overlap, and whole snapshots."""
+
+from ingest.batch import Checked, Held
+from ingest.declaration import Table
+from ingest.destination import Destination
+from ingest.errors import ContractError
+from ingest.readers import Batch
+from ingest.types import glob_free, literal, quote
+
+
+def held_rows(
+    destination: Destination,
+    table: Table,
+    batch: Batch,
+    types: dict[str, str],
+    kept: dict[str, str],
+) -> Held:
+    """The rows and dead letters of raw that the batch may bring again.
+
+    Args:
+        destination: raw.
+        table: the declaration.
+        batch: what was read.
+        types: declared column to DuckDB type.
+        kept: every column of raw to its type.
+    """
+    snapshot = table.ingest.write_disposition == "replace"
+    whole = table.ingest.cursor is None and not batch.files
+    if not (batch.may_overlap or whole) or not destination.finished:
+        return Held()
+    dead = destination.arrow(
+        f"select dead_letter_id from {destination.relation('_dead_letters')} "
+        f"where table_name = {literal(table.name)}"
+    )
+    if snapshot:
+        return Held(None, dead)
+    where = "true"
+    if table.ingest.cursor is not None and batch.cursor_from is not None:
+        cursor = quote(table.ingest.cursor)
+        low = f"try_cast({literal(batch.cursor_from)} as {types[table.ingest.cursor]})"
+        where = f"{cursor} >= {low} or {cursor} is null"
+    # a column that is declared or found only now is null in every row that raw holds
+    wanted = dict.fromkeys([*types, *batch.found])
+    columns = ", ".join(
+        quote(name) if name in kept else f"null::{types.get(name, 'varchar')} as {quote(name)}"
+        for name in wanted
+    )
+    rows = destination.arrow(
+        f"select {columns} from {destination.relation(table.name)} where {where}"
+    )
+    return Held(rows, dead)
+
+
+def is_new_snapshot(destination: Destination, checked: Checked) -> bool:
+    """A whole table read anew: refused when much of it is missing, passed over when it is the same.
+
+    Raises:
+        ContractError: fewer rows than `min_share` of the last snapshot.
+    """
+    table = checked.table
+    raw = destination.relation(table.name)
+    # a replayed row is no snapshot
+    own = f"from {raw} where _replayed_from is null"
+    last = f"{own} and _load_number = (select max(_load_number) {own})"
+    before = destination.count(last)
+    if checked.accepted < before * table.ingest.min_share:
+        raise ContractError(
+            f"the read gave {checked.accepted} rows, the last snapshot has {before}: "
+            "this looks like a truncated read, and the last snapshot stays",
+            where=table.where,
+            mend="look at the source; where the rows are rightly gone, lower min_share for one run",
+        )
+    if checked.accepted != before or checked.dead or not checked.accepted_files:
+        return checked.accepted != before or bool(checked.dead)
+    names = list(map(quote, checked.shape.columns))
+    files = ", ".join(literal(glob_free(path)) for path in checked.accepted_files)
+    there = destination.columns(table.name)
+    if new := [name for name in checked.shape.columns if name not in there]:
+        return bool(new)
+    listed = ", ".join(names)
+    return bool(
+        destination.count(
+            f"from (select {listed} from read_parquet([{files}]) except all select {listed} {last})"
+        )
+    )

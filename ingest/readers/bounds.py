@@ -1,0 +1,70 @@
+"""Cursors: where the next read starts, and where a long read is cut into windows."""
+
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+
+from ingest.declaration import Table
+from ingest.types import INTEGERS, is_decimal
+
+
+def is_time(kind: str) -> bool:
+    """The DuckDB type is a date or a moment."""
+    return kind == "DATE" or kind.startswith("TIMESTAMP")
+
+
+def is_number(kind: str) -> bool:
+    """The DuckDB type is a number."""
+    return kind in INTEGERS or kind == "DOUBLE" or is_decimal(kind)
+
+
+def lower_bound(cursor: str | None, kind: str, table: Table) -> str | None:
+    """The cursor less the table's lag; None, so that all is read, where there is none.
+
+    Args:
+        cursor: where the last load ended, as text.
+        kind: the DuckDB type that the cursor is declared with.
+        table: the declaration.
+
+    Returns:
+        text of the same form: `2017-02-15 10:00:00` in UTC, `2017-02-15` for a date, or a number.
+    """
+    lag = table.ingest.lag
+    if cursor is None:
+        return None
+    try:
+        if is_time(kind):
+            when = _moment(cursor) - (lag if isinstance(lag, timedelta) else timedelta(0))
+            return when.date().isoformat() if kind == "DATE" else shown(when)
+        if is_number(kind) and not isinstance(lag, timedelta):
+            return str(Decimal(cursor) - Decimal(str(lag)))
+    except (ValueError, OverflowError, InvalidOperation):
+        return None
+    return cursor
+
+
+def _moment(text: str) -> datetime:
+    when = datetime.fromisoformat(text)
+    return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
+
+
+def shown(when: datetime) -> str:
+    """The moment as databases write it, without the microseconds that are none."""
+    return when.strftime("%Y-%m-%d %H:%M:%S.%f").removesuffix(".000000")
+
+
+def between(first: object, last: object, windows: int) -> list[str]:
+    """Where to cut the way from first to last into so many windows of equal width.
+
+    No cuts where the cursor is neither a whole number nor a time.
+    """
+    try:
+        if isinstance(first, date) or not str(first).lstrip("-").isdigit():
+            start, end = _moment(str(first)), _moment(str(last))
+            step = (end - start) / windows
+            cuts = [f"{start + step * i:%Y-%m-%d %H:%M:%S}" for i in range(1, windows)]
+        else:
+            width = (int(str(last)) - int(str(first))) / windows
+            cuts = [str(int(str(first)) + int(width * i)) for i in range(1, windows)]
+    except (ValueError, TypeError, OverflowError):
+        return []
+    return list(dict.fromkeys(cuts))
