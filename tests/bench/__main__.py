@@ -36,9 +36,7 @@ def main() -> int:
 
 
 def _load(given: argparse.Namespace, console: Console) -> object:
-    lines = ingest.run(
-        given.scale, given.rounds, tuple(given.only), given.ingestr, console.print
-    )
+    lines = ingest.run(given.scale, given.rounds, tuple(given.only), given.ingestr, console.print)
     made = Table(title=f"lineitem, scale {given.scale:g}, medians of {given.rounds}")
     for name in ("", "seconds", "× limit", "CPU s", "× limit", "server CPU s", "peak MiB"):
         made.add_column(name, justify="right" if name else "left")

@@ -155,10 +155,9 @@ def table(lines: list[Line]) -> list[list[str]]:
     for line in lines:
         wall = f"{line.cost.wall / base.cost.wall:.2f}" if base else "-"
         cpu = f"{line.cost.cpu / base.cost.cpu:.2f}" if base else "-"
-        rows.append(
-            [line.name, f"{line.cost.wall:.1f}", wall, f"{line.cost.cpu:.1f}", cpu]
-            + [f"{line.server:.1f}", f"{line.cost.peak / 2**20:,.0f}"]
-        )
+        server, peak = f"{line.server:.1f}", f"{line.cost.peak / 2**20:,.0f}"
+        seconds = f"{line.cost.wall:.1f}", wall, f"{line.cost.cpu:.1f}", cpu
+        rows.append([line.name, *seconds, server, peak])
     return rows
 
 
