@@ -66,7 +66,9 @@ class DbtSteps:
         run_id: str,
         pending: dict[tuple[str, str], int],
         arguments: tuple[str, ...],
+        *,
         whole: bool,
+        deep: bool,
     ) -> Outcome:
         """Build and test what the pending loads reach, or everything.
 
@@ -75,13 +77,15 @@ class DbtSteps:
             pending: source tables with loads that no good build has taken.
             arguments: further words for `dbt build`; with them, dbt builds what they say.
             whole: build everything, unit tests too.
+            deep: also the tests that read all of raw.
         """
         self._elementary()
         command = ["build", *arguments]
         if not whole and not arguments:
             # unit tests prove the code, which has not changed; trained tests come with the report
             command += ["--exclude-resource-type", "unit_test"]
-            command += ["--exclude", "tag:elementary-tests", "--select", "path:models/ops"]
+            left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
+            command += ["--exclude", *left, "--select", "path:models/ops"]
             command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
         outcome = self.dbt.run(command, self._node)
         self.journal.nodes(run_id, outcome.nodes)

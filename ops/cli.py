@@ -57,8 +57,11 @@ def run(
     every: Annotated[
         str | None, typer.Option(help="Go on for ever, so often: 5s, 10m, 1h.")
     ] = None,
-    quick_report: Annotated[
-        bool, typer.Option(help="Only the start page; leave the docs and quality pages.")
+    quick: Annotated[
+        bool,
+        typer.Option(
+            "--quick", "--quick-report", help="Leave the deep tests, the docs and quality pages."
+        ),
     ] = False,
     target: Target = None,
     log_json: LogJson = False,
@@ -79,7 +82,7 @@ def run(
     if every is not None:
         _loop(_seconds(every), target, log_json)
         return
-    _run(steps, "run", target, log_json, full_report=not quick_report)
+    _run(steps, "run", target, log_json, thorough=not quick)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -261,14 +264,14 @@ def _run(
     *,
     tables: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
-    full_report: bool = True,
+    thorough: bool = True,
 ) -> None:
     from ops.run import Runner
 
     log = Log(as_json=log_json)
     with opened(target, command) as here:
         summary = Runner(here, log).run(
-            steps, command, tables=tables, arguments=arguments, full_report=full_report
+            steps, command, tables=tables, arguments=arguments, thorough=thorough
         )
     if summary.idle and "load" in steps:
         log.say("idle", "nothing new; nothing to build")
@@ -285,7 +288,7 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
         try:
             while True:
                 begun = time.monotonic()
-                summary = runner.run(steps, "run --every", full_report=False)
+                summary = runner.run(steps, "run --every", thorough=False)
                 took = time.monotonic() - begun
                 if not summary.idle:
                     log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)

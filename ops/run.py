@@ -66,7 +66,7 @@ class Runner:
         *,
         tables: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
-        full_report: bool = True,
+        thorough: bool = True,
     ) -> Summary:
         """Take the named steps in the pipeline's order.
 
@@ -75,7 +75,8 @@ class Runner:
             command: what was typed, for the journal.
             tables: `source` or `source.table` words that keep `load` to these.
             arguments: further arguments of `dbt build`.
-            full_report: also the docs and the Elementary report, which take some seconds.
+            thorough: also the deep tests, the docs and the Elementary report, which take some
+                seconds.
         """
         chosen = set(steps)
         summary = Summary(f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
@@ -83,7 +84,7 @@ class Runner:
         self.journal.start(summary.run_id, command, self._settings.target)
         status = "failed"
         try:
-            self._steps(chosen, summary, tables, arguments, full_report)
+            self._steps(chosen, summary, tables, arguments, thorough)
             status = "success" if summary.code == OK else "failed"
         finally:
             if summary.idle and status == "success":
@@ -101,7 +102,7 @@ class Runner:
         summary: Summary,
         tables: tuple[str, ...],
         arguments: tuple[str, ...],
-        full_report: bool,
+        thorough: bool,
     ) -> None:
         mark = fingerprint(self._settings.project)
         bad: set[str] = set()
@@ -115,9 +116,9 @@ class Runner:
             action: dict[str, Callable[[], str]] = {
                 "load": lambda: self._load(summary, tables),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
-                "build": lambda: self._build(summary, mark, arguments),
+                "build": lambda: self._build(summary, mark, arguments, thorough),
                 "publish": lambda: self._publish(summary),
-                "report": lambda: self._report(summary, full_report),
+                "report": lambda: self._report(summary, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
                 self._dbt.progress = progress
@@ -206,11 +207,11 @@ class Runner:
         """Source tables whose newest finished load no good build has taken."""
         return self.journal.pending((s.name, s.raw_schema) for s in self.sources())
 
-    def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...]) -> str:
+    def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...], deep: bool) -> str:
         pending = self.waiting()
         before = self.journal.before()
         whole = before.project != mark or before.spoiled
-        outcome = self._dbt.build(summary.run_id, pending, arguments, whole)
+        outcome = self._dbt.build(summary.run_id, pending, arguments, whole=whole, deep=deep)
         summary.nodes = outcome.nodes
         told = self._dbt.judge(outcome)
         if not arguments:
