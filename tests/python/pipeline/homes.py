@@ -1,9 +1,9 @@
 """Scratch homes in which the real `millrace` and `dbt` run, as processes of their own.
 
-    home = Home(tmp_path / "home")
-    home.start(date(2017, 1, 10))
-    assert home.millrace("run", "--quick-report").code == 0
-    assert home.published("select count(*) from fct_baskets") == [(141,)]
+home = Home(tmp_path / "home")
+home.start(date(2017, 1, 10))
+assert home.millrace("run", "--quick-report").code == 0
+assert home.published("select count(*) from fct_baskets") == [(141,)]
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ thin_group = pytest.mark.xdist_group("thin")
 
 FIRST = date(2017, 1, 10)
 
+
 @january_group
 def test_every_row_that_was_read_has_a_home(january: January) -> None:
     loads = 0
@@ -30,7 +31,8 @@ def test_every_row_that_was_read_has_a_home(january: January) -> None:
             assert fetched == reread + read
             assert read == accepted + dead
             rows = january.home.query(
-                f"""select (select count(*) from raw_{source}.{table} where _load_number = {number}),
+                f"""select
+                    (select count(*) from raw_{source}.{table} where _load_number = {number}),
                     (select count(*) from raw_{source}._dead_letters
                         where _load_number = {number} and table_name = '{table}')"""
             )
@@ -98,13 +100,15 @@ def test_replay_after_the_rule_is_mended(begun: Home, tmp_path: Path) -> None:
                 "accepted_values: [National, Private]",
                 f"accepted_values: [{words}]",
             ),
-            "models/marts/dim_products.yml": ("[National, Private, Unknown]", f"[{words}, Unknown]"),
+            "models/marts/dim_products.yml": (
+                "[National, Private, Unknown]",
+                f"[{words}, Unknown]",
+            ),
         },
     )
     assert brands
-    right = Home(tmp_path / "right", project, env=dict(home.env) | {
-        "MILLRACE_POS_URL": f"sqlite:///{home.path / 'sample_data' / 'till.sqlite'}"
-    })  # fmt: skip
+    right = Home(tmp_path / "right", project, home.env)
+    (right.path / "sample_data").symlink_to(home.path / "sample_data")
     mended = Home(home.path, project, env=home.env)
     assert mended.millrace("run", "--quick-report").code == 0
 

@@ -57,7 +57,7 @@ def timed(home: Home) -> Steps:
 
 
 def killed(home: Home, before: str, wait: float) -> bool:
-    """Start a run, kill it `wait` seconds after the end of step `before`; whether it was at work."""
+    """Kill a run `wait` seconds after the end of its step `before`; whether it was at work."""
     process = home.begin(*RUN)
     passed = threading.Event()
 
@@ -94,7 +94,8 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
     where = tmp_path_factory.mktemp("kills")
     quiet = Home(where / "quiet").start(FIRST, thin=True)
     # the retailer is one for both, so that rows say that they came from the same places
-    disturbed = Home(where / "disturbed", env=with_retailer_of(quiet))
+    disturbed = Home(where / "disturbed", env=quiet.env)
+    (disturbed.path / "sample_data").symlink_to(quiet.path / "sample_data")
     fell: Counter[str] = Counter()
     for delivery in range(DELIVERIES):
         if delivery:
@@ -106,13 +107,6 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
                 fell[at(disturbed)] += 1
         assert timed(disturbed).ends or delivery, "the first delivery is news"
     return Worlds(quiet, disturbed, fell)
-
-
-def with_retailer_of(home: Home) -> dict[str, str]:
-    return {
-        "MILLRACE_POS_URL": f"sqlite:///{home.path / 'sample_data' / 'till.sqlite'}",
-        **home.env,
-    }
 
 
 def at(home: Home) -> str:

@@ -1,4 +1,4 @@
-"""What `millrace run` does and tells when all is well, when nothing is new, and when things fail."""
+"""What `millrace run` does and tells when all is well, when nothing is new, and when it fails."""
 
 from __future__ import annotations
 

@@ -1,0 +1,64 @@
+"""With the loopback alone the run gives the same marts and pages, and asks nobody for anything.
+
+In a network namespace of its own, the only name server is a trap on the loopback, which writes down
+what is asked of it.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import SETTLED_ON
+from homes import BIN, Home
+
+pytestmark = pytest.mark.xdist_group("habits")
+
+TRAP = """
+import pathlib, socket, subprocess, sys, threading
+asked, *command = sys.argv[1:]
+subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+pathlib.Path(asked + ".conf").write_text("nameserver 127.0.0.1\\noptions timeout:1 attempts:1\\n")
+subprocess.run(["mount", "--bind", asked + ".conf", "/etc/resolv.conf"], check=True)
+trap = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+trap.bind(("127.0.0.1", 53))
+def listen():
+    with open(asked, "a", buffering=1) as book:
+        while True:
+            book.write(repr(trap.recvfrom(512)[0][12:]) + "\\n")
+threading.Thread(target=listen, daemon=True).start()
+sys.exit(subprocess.run(command).returncode)
+"""
+ALONE = ("unshare", "--net", "--mount", sys.executable, "-c", TRAP)
+
+
+def alone(asked: Path) -> tuple[str, ...]:
+    """What to put before a command; skips where the system does not let us."""
+    try:
+        tried = subprocess.run([*ALONE, str(asked), "true"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("unshare is not here. Install it with: apt-get install util-linux")
+    if tried.returncode:
+        pytest.skip(f"a network namespace needs root and iproute2: {tried.stderr.strip()[-200:]}")
+    return (*ALONE, str(asked))
+
+
+def test_the_trap_catches(tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    look = "import socket; socket.getaddrinfo('example.org', 80)"
+    subprocess.run([*alone(asked), sys.executable, "-c", look], capture_output=True)
+    assert "example" in asked.read_text()
+
+
+def test_the_same_marts_and_pages_with_loopback_only(settled: Home, tmp_path: Path) -> None:
+    asked = tmp_path / "asked"
+    before = alone(asked)
+    home = Home(tmp_path / "home").start(SETTLED_ON, thin=True)
+    done = home.call(*before, str(BIN / "millrace"), "run")
+    assert done.code == 0, done.text
+    assert home.tables("published") == settled.tables("published")
+    pages = {page.name for page in (home.path / "published" / "site").iterdir()}
+    assert pages == {"index.html", "docs.html", "quality.html"}
+    assert not asked.exists() or asked.read_text() == ""
