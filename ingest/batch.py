@@ -162,7 +162,7 @@ class Checker:
         if held.dead_ids is not None and held.dead_ids.num_rows:
             self._con.register("held_dead", held.dead_ids)
             known = "where dead_letter_id not in (select dead_letter_id from held_dead)"
-        path = target / "dead.parquet"
+        path = target / "dead_letters.parquet"
         self._con.execute(
             f"create or replace temp table dead as select md5({text}) as dead_letter_id, "
             f"{name} as table_name, broken_rules, payload, {self._number}::bigint as _load_number, "
