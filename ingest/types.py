@@ -102,7 +102,8 @@ def fits(raw: str, typed: str, source: str, target: str) -> str:
     # comparing as a wide decimal costs 15 microseconds a value: only where the text asks it
     scale = int(number[2]) if isinstance(number, re.Match) else 0
     plain = rf"^\s*[-+]?\d*(\.\d{{0,{scale}}})?\s*$" if scale else r"^\s*[-+]?\d+\s*$"
-    exact = f"try_cast({raw} as decimal(38,12)) = {typed}"
+    other = literal(r"^\s*[-+]?\d*\.?\d*([eE][-+]?\d+)?\s*$")  # DuckDB takes 1_000 and 0x1F too
+    exact = f"regexp_matches({raw}, {other}) and try_cast({raw} as decimal(38,12)) = {typed}"
     return (
         f"({raw} is null or case when regexp_matches({raw}, {literal(plain)}) "
         f"then {typed} is not null else coalesce({exact}, false) end)"

@@ -148,7 +148,10 @@ class SqlReader:
             inner += f" where {where}"
         else:
             inner = self._query(table, self._selected(table, columns, names, loose), where)
-        select = renamed(names) if self._engine != "sqlite" else lite.taken(table, names)
+        select = renamed(names)
+        if self._engine == "sqlite":
+            select, inner = lite.taken(table, names), f"({inner}) where {lite.checked(names)}"
+            inner = f"from {inner}"
         relation = f"select {select}, {origin} as _source from ({inner})"
         found = described(self._con, relation)
         try:

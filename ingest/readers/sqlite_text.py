@@ -24,6 +24,14 @@ def taken(table: Table, names: dict[str, str]) -> str:
     )
 
 
+def checked(names: dict[str, str]) -> str:
+    """A condition, for DuckDB, that fails loudly on a row whose text is not UTF-8.
+
+    The scanner takes such bytes for text, and no file that they are written to can be read again.
+    """
+    return f"decode(encode(concat_ws('', {', '.join(map(quote, names))}))) is not null"
+
+
 def selected_as_hex(table: Table, names: dict[str, str]) -> str:
     """The select list for text that may not be UTF-8: its bytes in hex."""
     return ", ".join(
