@@ -61,7 +61,7 @@ def write(con: duckdb.DuckDBPyConnection, select: str, folder: Path) -> Piles:
         "reread": "_load_number = 0",
     }
     for pile, condition in conditions.items():
-        path = folder / f"{pile}.parquet"
+        path = folder / f"{pile}-rows.parquet"
         count = _copy(con, f"from read_parquet({file}) where {condition}", path)
         if count:
             piles[pile].append((path, count))
