@@ -35,17 +35,20 @@ with good as (
     select coalesce(max(built_at), timestamp '-infinity') as at,
         max_by(table_name, built_at) filter (where source_name = '*') as project
     from millrace.built
+),
+done as (
+    select max(started_at) filter (where step = 'publish') as published,
+        max(started_at) filter (where step = 'report') as reported
+    from millrace.steps where status = 'success'
 )
 select project,
     exists (
         from millrace.steps
         where step = 'build' and status in ('failed', 'killed') and started_at > good.at
     ),
-    project is not null and not exists (
-        from millrace.steps
-        where step = 'publish' and status = 'success' and started_at >= good.at
-    )
-from good
+    project is not null and coalesce(done.published < good.at, true),
+    coalesce(done.reported < done.published, done.published is not null)
+from good, done
 """
 
 
@@ -57,11 +60,13 @@ class Before:
         project: the fingerprint of the project at its last good build; None before the first.
         spoiled: a build failed or was killed since the last good one.
         unpublished: no publish came after the last good build.
+        unreported: no report came after the last publish.
     """
 
     project: str | None
     spoiled: bool
     unpublished: bool
+    unreported: bool
 
 
 @dataclass(frozen=True)
@@ -192,8 +197,8 @@ class Journal:
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:
-            project, spoiled, unpublished = con.execute(_BEFORE).fetchall()[0]
-        return Before(project, bool(spoiled), bool(unpublished))
+            project, *flags = con.execute(_BEFORE).fetchall()[0]
+        return Before(project, *map(bool, flags))
 
     def built(self, run_id: str, loads: dict[tuple[str, str], int], project: str) -> None:
         """A build of these loads, by this state of the project, passed all its tests."""

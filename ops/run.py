@@ -28,19 +28,20 @@ _WORSE = (OK, FAILED, SOURCE_FAILED, USAGE, MISDECLARED, BUILD_FAILED)
 
 @dataclass
 class Summary:
-    """What a run came to: loads of tables, nodes of dbt, errors; `code` is its exit code."""
+    """What a run came to: loads, dbt's nodes, errors, steps taken after the load, exit code."""
 
     run_id: str
     loads: list[TableLoad] = field(default_factory=list)
     nodes: list[NodeResult] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
+    steps: list[str] = field(default_factory=list)
     published: publish.Published | None = None
     code: int = OK
 
     @property
     def idle(self) -> bool:
         """Nothing was new and nothing went wrong."""
-        return not (self.loads or self.nodes or self.errors or self.published)
+        return not (self.loads or self.errors or self.steps)
 
     def fail(self, message: str, code: int) -> None:
         """Note what went wrong; the worse exit code stays."""
@@ -112,6 +113,7 @@ class Runner:
                 continue
             begun = now()
             if not step.idle:
+                summary.steps.append(step.name)
                 self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
                 "load": lambda: self._load(summary, tables),
@@ -157,6 +159,8 @@ class Runner:
             due |= {"publish"}
         if due or not summary.idle:
             due |= {"freshness", "report"}
+        if before.unreported:
+            due |= {"report"}
         return due
 
     def sources(self) -> tuple[Source, ...]:

