@@ -1,6 +1,8 @@
 """The `millrace` command: reads the words, calls what does the work, and tells the result."""
 
+import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator
@@ -284,17 +286,30 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
     log = Log(as_json=log_json)
     steps = tuple(step.name for step in STEPS if step.name != "freshness")
     with opened(target, "run --every") as here:
-        runner = Runner(here, log)
-        try:
-            while True:
-                begun = time.monotonic()
-                summary = runner.run(steps, "run --every", thorough=False)
-                took = time.monotonic() - begun
-                if not summary.idle:
-                    log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)
-                time.sleep(max(0.0, pause - took))
-        except KeyboardInterrupt:
-            log.say("stopped", "stopped")
+        runner, stop = Runner(here, log), _told_to_stop(log)
+        while not stop.is_set():
+            begun = time.monotonic()
+            summary = runner.run(steps, "run --every", thorough=False)
+            took = time.monotonic() - begun
+            if not summary.idle:
+                log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)
+            stop.wait(max(0.0, pause - took))
+        log.say("stopped", "stopped")
+
+
+def _told_to_stop(log: Log) -> threading.Event:
+    """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once."""
+    stop = threading.Event()
+
+    def told(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        log.say("stopping", "stopping after this tick; once more to stop at once")
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, told)
+    return stop
 
 
 def _seconds(text: str) -> float:
