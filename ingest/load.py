@@ -20,7 +20,7 @@ from ingest.faults import explained, is_transient, patiently
 from ingest.flow import Flow, Reading
 from ingest.held import held_rows, is_new_snapshot
 from ingest.readers import Environment, open_reader, secrets
-from ingest.session import open_session
+from ingest.session import beside, open_session
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,7 @@ class Loader:
     env: Environment
     tell: Callable[[str], None] = lambda line: None
     _destination: Destination | None = None
+    _session: duckdb.DuckDBPyConnection | None = None
     _types: dict[str, dict[str, str]] = field(default_factory=dict)
     _kept: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -72,10 +73,12 @@ class Loader:
         hidden = secrets(self.source, self.env)
         try:
             destination = self._opened()
-            with destination.connected(), open_session(self.scratch) as con:
+            self._session = self._session or open_session(self.scratch)
+            with destination.connected(), beside(self._session) as con:
                 self._load(con, destination, run_id, result)
         except Exception as error:
-            self._destination = None  # what came of it is undone at the next start
+            # what came of it is undone at the next start
+            self._destination = self._session = None
             result.errors.append(explained(error, self.source.name, hidden))
         for problem in result.errors:
             problem.message = redact(problem.message, hidden)

@@ -25,6 +25,13 @@ def open_session(scratch: Path, memory: str = "900MB") -> duckdb.DuckDBPyConnect
     return con
 
 
+def beside(session: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """A connection of the same session, extensions and all, with temporary tables of its own."""
+    con = session.cursor()
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
 def load_extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Load an extension from its wheel, installing it into the session's folder the first time."""
     with _INSTALLING:

@@ -35,9 +35,10 @@ from ingest.readers import sqlite_text as lite
 from ingest.readers.addresses import SCANNERS, attach_address
 from ingest.readers.bounds import between, is_number, is_time, lower_bound
 from ingest.session import load_extension
-from ingest.types import literal, quote
+from ingest.types import is_decimal, literal, quote
 
 _AT = "the source"
+_LOOKED_AT_WHOLE = 1_000_000  # rows
 
 
 @contextmanager
@@ -120,7 +121,7 @@ class SqlReader:
     def _ends(self, table: Table, column: str, low: str | None) -> list[str | None]:
         """Where each window ends; None, the last one's, is the end of what is there."""
         above = f"{column} is not null" if low is None else f"{column} > {low}"
-        count, first, last = self._row(
+        ((count, first, last),) = self._rows(
             f"select count(*), min({column}), max({column}) from {self._name(table)} where {above}"
         )
         windows = -(-int(count) // table.ingest.window)
@@ -142,7 +143,7 @@ class SqlReader:
         A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index.
         """
         origin = literal(table.label)
-        loose = self._loose(table, columns)
+        loose = self._loose(table, columns, bulk=bulk)
         if self._engine == "postgres" and bulk and not loose:
             inner = f"select * from {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
             inner += f" where {where}"
@@ -191,20 +192,33 @@ class SqlReader:
             for c in columns
         )
 
-    def _loose(self, table: Table, columns: dict[str, str]) -> set[str]:
-        """PostgreSQL's numerics without a precision: DuckDB would make them doubles."""
-        if self._engine != "postgres" or "DOUBLE" not in columns.values():
+    def _loose(self, table: Table, columns: dict[str, str], *, bulk: bool) -> set[str]:
+        """PostgreSQL's columns that are read as text, for DuckDB would change their values.
+
+        A numeric without a precision would be a double, a NaN in one that has a precision 0. The
+        look for a NaN reads the table once more: of a bigger table, in bulk, it is left out.
+        """
+        decimals = {c for c, kind in columns.items() if is_decimal(kind)}
+        if self._engine != "postgres" or not (decimals or "DOUBLE" in columns.values()):
             return set()
-        rows = self._con.execute(
-            f"from postgres_query({literal(_AT)}, "
-            + literal(
-                "select attname from pg_attribute where attrelid = "
-                f"{literal(self._name(table))}::regclass and atttypid = 'numeric'::regtype "
-                "and atttypmod = -1 and not attisdropped"
+        name = literal(self._name(table))
+        loose = {
+            str(row[0])
+            for row in self._rows(
+                f"select attname from pg_attribute where attrelid = {name}::regclass and atttypid "
+                "= 'numeric'::regtype and atttypmod = -1 and not attisdropped"
             )
-            + ")"
-        ).fetchall()
-        return {row[0] for row in rows}
+        }
+        if not decimals:
+            return loose
+        if not bulk:
+            return loose | decimals
+        ((estimate,),) = self._rows(f"select reltuples from pg_class where oid = {name}::regclass")
+        if estimate > _LOOKED_AT_WHOLE:
+            return loose
+        odd = " or ".join(f"{self._quote(c)} = 'NaN'" for c in sorted(decimals))
+        found = self._rows(f"select 1 from {self._name(table)} where {odd} limit 1")
+        return loose | decimals if found else loose
 
     def _columns(self, table: Table) -> dict[str, str]:
         try:
@@ -219,11 +233,11 @@ class SqlReader:
             ) from None
         return {row[0]: row[1] for row in rows}
 
-    def _row(self, sql: str) -> tuple[Any, ...]:
-        row = self._con.execute(
+    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """The rows of a query in the database's own SQL."""
+        return self._con.execute(
             f"from {self._engine}_query({literal(_AT)}, {literal(sql)})"
-        ).fetchone()
-        return row or ()
+        ).fetchall()
 
     def _value(self, kind: str, column_type: str) -> Any:
         """A bound as the database's SQL; a moment is UTC, whatever the session's zone is."""

@@ -49,6 +49,7 @@ class Project:
     root: Path
     env: dict[str, str] = field(default_factory=lambda: dict(os.environ))
     lines: list[str] = field(default_factory=list)
+    _process: Loader | None = None
 
     @property
     def warehouse(self) -> Path:
@@ -68,9 +69,16 @@ class Project:
         scratch = self.root / "scratch" / chosen.name
         return Loader(chosen, self.warehouse, scratch, self.env, self.lines.append)
 
-    def load(self, node: dict[str, Any] | None = None) -> SourceResult:
-        """Declare, where a node is given, and load."""
-        return self.loader(self.declare(node) if node else None).load("run")
+    def load(self, node: dict[str, Any] | None = None, *, afresh: bool = False) -> SourceResult:
+        """Load, in the process that loaded last.
+
+        Args:
+            node: a new declaration.
+            afresh: in a new process.
+        """
+        if node or afresh or self._process is None:
+            self._process = self.loader(self.declare(node) if node else None)
+        return self._process.load("run")
 
     def sql(self, text: str) -> list[Row]:
         """The rows of a query over the warehouse."""
