@@ -1,6 +1,6 @@
 """`kill -9` of `millrace run` wherever it is; the same command again, until it ends well.
 
-Four deliveries to two homes. One is left alone. In the other the run is killed twenty times, at
+Three deliveries to two homes. One is left alone. In the other the run is killed twenty times, at
 moments that a seed throws over all steps; then raw and marts must be those of the undisturbed one.
 """
 
@@ -21,7 +21,7 @@ from homes import Home, kill
 pytestmark = pytest.mark.xdist_group("thin")
 
 FIRST = date(2017, 1, 3)
-DELIVERIES = 4
+DELIVERIES = 3
 KILLS = 20
 RUN = ("run", "--quick-report", "--log-json")
 # a share of each delivery's kills; the load is where most can go wrong
