@@ -54,7 +54,7 @@ class DbtSteps:
 
     def freshness(self, run_id: str) -> str:
         """Ask how old each source's newest finished load is."""
-        outcome = self.dbt.run(["source", "freshness"])
+        outcome = self._run(["source", "freshness"], quietly=True)
         self.journal.nodes(run_id, outcome.nodes)
         stale = [n.node_name for n in outcome.nodes if n.status in ("warn", "error")]
         if outcome.error:
@@ -87,7 +87,7 @@ class DbtSteps:
             left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
             command += ["--exclude", *left, "--select", "path:models/ops"]
             command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
-        outcome = self.dbt.run(command, self._node)
+        outcome = self._run(command)
         self.journal.nodes(run_id, outcome.nodes)
         self._quality()
         return outcome
@@ -117,10 +117,14 @@ class DbtSteps:
             return
         keep = json.dumps(quality.KEEP_ANOMALIES)
         chosen = ["--select", *quality.ANOMALY_TESTS]
-        outcome = self.dbt.run(["test", *chosen, "--vars", keep], self._node)
+        outcome = self._run(["test", *chosen, "--vars", keep])
         self.journal.nodes(run_id, outcome.nodes)
         if outcome.nodes:
             self._quality()
+
+    def _run(self, command: list[str], *, quietly: bool = False) -> Outcome:
+        self.journal.let_go()
+        return self.dbt.run(command) if quietly else self.dbt.run(command, self._node)
 
     def _node(self, node: NodeResult, done: int, total: int) -> None:
         self.progress(done, total)
@@ -129,15 +133,17 @@ class DbtSteps:
 
     def _elementary(self) -> None:
         """Make Elementary's tables the first time; they hold the history of its report."""
+        self.journal.let_go()
         with duckdb.connect(str(self.settings.warehouse)) as con:
             ready = quality.ready(con)
         if not ready:
-            outcome = self.dbt.run(["run", "--select", "package:elementary"])
+            outcome = self._run(["run", "--select", "package:elementary"], quietly=True)
             if not outcome.success:
                 raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
 
     def _quality(self) -> None:
         """Elementary's tables, from what dbt has just written."""
+        self.journal.let_go()  # what is attached here must not stay attached
         with duckdb.connect(str(self.settings.warehouse)) as con:
             marts = str(self.settings.marts).replace("'", "''")
             con.execute(f"attach '{marts}' as marts")

@@ -82,17 +82,18 @@ class Runner:
         chosen = set(steps)
         summary = Summary(f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
         self._log.run_id = summary.run_id
-        self.journal.start(summary.run_id, command, self._settings.target)
-        status = "failed"
-        try:
-            self._steps(chosen, summary, tables, arguments, thorough)
-            status = "success" if summary.code == OK else "failed"
-        finally:
-            if summary.idle and status == "success":
-                self.journal.forget(summary.run_id)
-            else:
-                code = summary.code if status == "success" or summary.code else FAILED
-                self.journal.finish(summary.run_id, status, code)
+        with self.journal.keeping():
+            self.journal.start(summary.run_id, command, self._settings.target)
+            status = "failed"
+            try:
+                self._steps(chosen, summary, tables, arguments, thorough)
+                status = "success" if summary.code == OK else "failed"
+            finally:
+                if summary.idle and status == "success":
+                    self.journal.forget(summary.run_id)
+                else:
+                    code = summary.code if status == "success" or summary.code else FAILED
+                    self.journal.finish(summary.run_id, status, code)
         if "report" in chosen and not summary.idle:
             report.start_page(self._settings)
         return summary
@@ -238,6 +239,7 @@ class Runner:
 
     def _report(self, summary: Summary, full: bool) -> str:
         pages = ["index.html"]
+        self.journal.let_go()
         try:
             if full:
                 self._dbt.anomalies(summary.run_id)
