@@ -12,6 +12,7 @@ from pathlib import Path
 
 LAST_DAY = date(2017, 12, 31)
 _APART = 10**12  # more than any basket's number: what keeps the copies apart
+_SOLD = 1000 * _APART  # the copies end below; from here on, what `sell` brings
 _COLUMNS = (
     "household_id, store_id, {basket}, product_id, quantity, sales_value, retail_disc, "
     "coupon_disc, coupon_match_disc, week, transaction_timestamp, {updated}"
@@ -36,15 +37,19 @@ def start(home: Path, times: int) -> int:
         return int(tills.execute("select count(*) from transactions").fetchone()[0])
 
 
-def sell(home: Path, number: int, rows: int) -> None:
+def sell(home: Path, rows: int) -> None:
     """Bring `rows` new lines to the tills: the last ones sold, again in baskets of their own.
+
+    Each delivery has other baskets and a later `updated_at` than the one before.
 
     Args:
         home: as given to `start`.
-        number: of this delivery, from 1; each has other baskets and a later `updated_at`.
         rows: how many lines.
     """
-    basket = f"basket_id + {1000 * _APART + number * 10 * _APART}"
+    with contextlib.closing(_tills(home)) as tills:
+        last = tills.execute("select max(basket_id) from transactions").fetchone()[0]
+    number = max(0, last - _SOLD) // _APART + 1
+    basket = f"basket_id + {_SOLD + number * _APART}"
     updated = f"datetime('{LAST_DAY} 12:00:00', '+{number} days')"
     chosen = _COLUMNS.format(basket=basket, updated=updated)
     with contextlib.closing(_tills(home)) as tills:

@@ -34,8 +34,8 @@ def main() -> None:
         ticks.append(first)
         for _ in range(idle):
             ticks.append(_tick(runner, steps, "idle", here.warehouse))
-        for number in range(1, busy + 1):
-            history.sell(home, number, rows)
+        for _ in range(busy):
+            history.sell(home, rows)
             ticks.append(_tick(runner, steps, "busy", here.warehouse))
     print(json.dumps(ticks))
 
