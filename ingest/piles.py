@@ -43,30 +43,26 @@ def write(con: duckdb.DuckDBPyConnection, select: str, folder: Path) -> Piles:
     """
     whole = folder / "batch.parquet"
     _copy(con, select, whole)
-    piles: Piles = {"accepted": [], "dead": [], "reread": []}
     file = literal(glob_free(whole))
-    rows, low, nulls = con.execute(
-        "select coalesce(sum(row_group_num_rows), 0), coalesce(min(stats_min_value::bigint), 0), "
-        f"coalesce(sum(stats_null_count), 1) from parquet_metadata({file}) "
+    rows, low, high, nulls = con.execute(
+        "select coalesce(sum(row_group_num_rows), 0), min(stats_min_value::bigint), "
+        f"max(stats_max_value::bigint), sum(stats_null_count) from parquet_metadata({file}) "
         "where path_in_schema = '_load_number'"
     ).fetchall()[0]
-    if not rows:
-        return piles
-    if low > 0 and not nulls:
-        piles["accepted"].append((whole, int(rows)))
-        return piles
     conditions = {
-        "accepted": "_load_number > 0",
-        "dead": "_load_number is null",
-        "reread": "_load_number = 0",
+        "accepted": ("_load_number > 0", high is not None and high > 0),
+        "dead": ("_load_number is null", bool(nulls)),
+        "reread": ("_load_number = 0", low == 0),
     }
-    for pile, condition in conditions.items():
-        path = folder / f"{pile}-rows.parquet"
-        count = _copy(con, f"from read_parquet({file}) where {condition}", path)
-        if count:
-            piles[pile].append((path, count))
-        else:
-            path.unlink(missing_ok=True)
+    piles: Piles = {name: [] for name in conditions}
+    there = [name for name, (_, found) in conditions.items() if found]
+    if len(there) == 1:
+        piles[there[0]].append((whole, int(rows)))
+        return piles
+    for name in there:
+        path = folder / f"{name}-rows.parquet"
+        count = _copy(con, f"from read_parquet({file}) where {conditions[name][0]}", path)
+        piles[name].append((path, count))
     whole.unlink()
     return piles
 

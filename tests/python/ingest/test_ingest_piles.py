@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ingest.piles import numbered, write
+from ingest.piles import Piles, numbered, write
 
 _ROWS = 100_000
 
@@ -44,10 +44,17 @@ def test_each_row_lies_on_the_pile_of_its_fate(tmp_path: Path, dead: str, held: 
         assert files == set(tmp_path.iterdir()), "no file is left that is on no pile"
 
 
-def test_a_good_batch_is_written_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("dead", "held", "pile"),
+    [("false", None, "accepted"), ("true", None, "dead"), ("false", "true", "reread")],
+)
+def test_a_batch_of_one_fate_is_written_once(
+    tmp_path: Path, dead: str, held: str | None, pile: str
+) -> None:
     with duckdb.connect() as con:
-        piles = write(con, f"select {numbered(3, 'false', None)} as _load_number", tmp_path)
-    assert piles == {"accepted": [(tmp_path / "batch.parquet", 1)], "dead": [], "reread": []}
+        piles = write(con, f"select {numbered(3, dead, held)} as _load_number", tmp_path)
+    rest: Piles = {"accepted": [], "dead": [], "reread": []}
+    assert piles == {**rest, pile: [(tmp_path / "batch.parquet", 1)]}
 
 
 def test_an_empty_batch_has_no_piles(tmp_path: Path) -> None:
