@@ -166,6 +166,10 @@ class Destination:
         """How many rows `from …` has."""
         return int(self.arrow(f"select count(*) as n {sql}")["n"][0].as_py())
 
+    def any(self, sql: str) -> bool:
+        """Whether `from …` has a row."""
+        return bool(self.arrow(f"select 1 {sql} limit 1").num_rows)
+
     def relation(self, table: str) -> str:
         """The qualified name of a raw table."""
         return f"{quote(self._source.raw_schema)}.{quote(table)}"
@@ -197,9 +201,9 @@ class Destination:
         """Delete, by number, the rows of loads that did not finish."""
         for table in self._tables():
             column = "load_number" if table == "_loads" else "_load_number"
-            where = f"{self.relation(table)} where {column} > {self.finished}"
-            if self.arrow(f"select 1 from {where} limit 1").num_rows:
-                self._execute(f"delete from {where}")
+            where = f"from {self.relation(table)} where {column} > {self.finished}"
+            if self.any(where):
+                self._execute(f"delete {where}")
 
     def _tables(self) -> list[str]:
         rows = self.arrow(

@@ -24,15 +24,14 @@ def held_rows(
         types: declared column to DuckDB type.
         kept: every column of raw to its type.
     """
-    snapshot = table.ingest.write_disposition == "replace"
-    whole = table.ingest.cursor is None and not batch.files
-    if not (batch.may_overlap or whole) or not destination.finished:
+    raw = destination.relation(table.name)
+    if batch.files or not destination.finished:
         return Held()
     dead = destination.arrow(
         f"select dead_letter_id from {destination.relation('_dead_letters')} "
         f"where table_name = {literal(table.name)}"
     )
-    if snapshot:
+    if table.ingest.write_disposition == "replace" or not destination.any(f"from {raw}"):
         return Held(None, dead)
     where = "true"
     if table.ingest.cursor is not None and batch.cursor_from is not None:
@@ -45,9 +44,7 @@ def held_rows(
         quote(name) if name in kept else f"null::{types.get(name, 'varchar')} as {quote(name)}"
         for name in wanted
     )
-    rows = destination.arrow(
-        f"select {columns} from {destination.relation(table.name)} where {where}"
-    )
+    rows = destination.arrow(f"select {columns} from {raw} where {where}")
     return Held(rows, dead)
 
 

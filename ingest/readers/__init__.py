@@ -44,7 +44,6 @@ class Batch:
         state: the table's state once this batch is loaded; where `cursor` is missing from it,
             the highest cursor of the batch is put there.
         cursor_from: the lower bound asked of the source; None for a read from the start.
-        may_overlap: rows of it may be in raw already (the lag, rows without a cursor).
         unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
         files: the files that were read or recognised.
     """
@@ -53,7 +52,6 @@ class Batch:
     found: dict[str, str]
     state: TableState = field(default_factory=dict)
     cursor_from: str | None = None
-    may_overlap: bool = False
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
 

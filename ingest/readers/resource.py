@@ -87,7 +87,6 @@ class ResourceReader:
         _put_down(self._origin.items(table, low, kind), path)
         rows = f"from read_parquet({literal(glob_free(path))})"
         relation, unparsable = json_relation(self._con, table, rows)
-        asked = low
         if low is not None and cursor is not None:
             # an API may give more than it was asked for: what is older is looked up too
             row = self._con.execute(
@@ -99,7 +98,6 @@ class ResourceReader:
             relation,
             described(self._con, relation),
             cursor_from=low,
-            may_overlap=asked is not None,
             unparsable=unparsable,
         )
 

@@ -156,14 +156,14 @@ class SqlReader:
         relation = f"select {select}, {origin} as _source from ({inner})"
         found = described(self._con, relation)
         try:
-            yield Batch(relation, found, state, low, may_overlap=low is not None)
+            yield Batch(relation, found, state, low)
             return
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             if is_transient(error):
                 raise
         relation, unparsable = self._careful(table, columns, names, where, origin)
         found = described(self._con, relation)
-        yield Batch(relation, found, state, low, may_overlap=low is not None, unparsable=unparsable)
+        yield Batch(relation, found, state, low, unparsable=unparsable)
 
     def _careful(
         self, table: Table, columns: dict[str, str], names: dict[str, str], where: str, origin: str
