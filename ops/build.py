@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import duckdb
 
 from ops import packages, quality
-from ops.codes import BUILD_FAILED
+from ops.codes import BUILD_FAILED, FAILED
 from ops.dbt import Dbt, Outcome
 from ops.journal import Journal, NodeResult
 from ops.log import Log
@@ -112,7 +112,14 @@ class DbtSteps:
         return _counts(outcome)
 
     def anomalies(self, run_id: str) -> None:
-        """Elementary's trained tests, on what is published: they warn, and hold nothing up."""
+        """Elementary's trained tests, on what is published: they warn, and hold nothing up.
+
+        Raises:
+            StepError: there are no marts yet.
+        """
+        if not self.settings.marts.exists():
+            raise StepError("there is nothing to report on yet. Run: millrace run", FAILED)
+        self._elementary()
         if packages.origin(self.settings.project) == "stand-ins":
             return
         keep = json.dumps(quality.KEEP_ANOMALIES)

@@ -183,6 +183,21 @@ def test_outside_of_a_project(tmp_path: Path) -> None:
     assert no_trace(done)
 
 
+def test_before_there_is_anything(tmp_path: Path) -> None:
+    empty = Home(tmp_path / "home")
+    for words, code, says in (
+        (("report",), 1, "nothing to report on yet. Run: millrace run"),
+        (("publish",), 4, "there are no marts yet. Run: millrace build"),
+        (("status",), 0, "no run is going on"),
+        (("dead-letters", "list"), 0, "no open dead letters"),
+        (("run",), 6, "MILLRACE_POS_URL is not set"),
+    ):
+        done = empty.millrace(*words)
+        assert done.code == code, done.text
+        assert says in done.text
+        assert no_trace(done)
+
+
 def test_single_steps(home: Home) -> None:
     before = inode(home)
     home.advance(1)
