@@ -207,26 +207,26 @@ def main() -> None:
     _register()
     try:
         app()
-    except SettingsError as error:
-        _end(USAGE, "settings", str(error))
-    except HeldError as error:
-        _end(HELD, "held", str(error))
-    except DeclarationError as error:
-        _end(MISDECLARED, "misdeclared", str(error))
-    except (IngestError, SampleError) as error:
-        _end(FAILED, "failed", str(error))
     except Exception as error:
-        _end(
-            FAILED,
-            "unforeseen",
-            f"{type(error).__name__}: {redact(str(error))}\n"
-            f"  this is a fault of Millrace; its trace is in {_traced()}",
-        )
+        code, event, text = _said(error)
+        Log(as_json="--log-json" in sys.argv).error(event, text)
+        sys.exit(code)
 
 
-def _end(code: int, event: str, text: str) -> None:
-    Log(as_json="--log-json" in sys.argv).error(event, text)
-    sys.exit(code)
+def _said(error: Exception) -> tuple[int, str, str]:
+    """The exit code, the event and the text for an error that reached the top."""
+    expected: tuple[tuple[type[Exception], int, str], ...] = (
+        (SettingsError, USAGE, "settings"),
+        (HeldError, HELD, "held"),
+        (DeclarationError, MISDECLARED, "misdeclared"),
+        (IngestError, FAILED, "failed"),
+        (SampleError, FAILED, "failed"),
+    )
+    for kind, code, event in expected:
+        if isinstance(error, kind):
+            return code, event, str(error)
+    text = f"{type(error).__name__}: {redact(str(error))}"
+    return FAILED, "unforeseen", f"{text}\n  a fault of Millrace; its trace is in {_traced()}"
 
 
 def _traced() -> str:
@@ -289,7 +289,14 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
         runner, stop = Runner(here, log), _told_to_stop(log)
         while not stop.is_set():
             begun = time.monotonic()
-            summary = runner.run(steps, "run --every", thorough=False)
+            try:
+                summary = runner.run(steps, "run --every", thorough=False)
+            except Exception as error:  # the next tick begins afresh, as after a kill
+                _, event, text = _said(error)
+                log.error(event, text)
+                runner = Runner(here, log)
+                stop.wait(pause)
+                continue
             took = time.monotonic() - begun
             if not summary.idle:
                 log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)

@@ -10,8 +10,17 @@ from ops.journal import NodeResult
 from ops.publish import release
 from ops.settings import Settings
 
-_CODE = ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular", "analyses")
-_FILES = ("dbt_project.yml", "packages.yml", "profiles.yml", "dbt_packages/.millrace.json")
+_CODE = (
+    *("models", "macros", "seeds", "snapshots", "analyses"),
+    *("tests/generic", "tests/singular", "tests/fixtures"),
+)
+_FILES = (
+    "dbt_project.yml",
+    "packages.yml",
+    "profiles.yml",
+    "selectors.yml",
+    "dbt_packages/.millrace.json",
+)
 
 
 @dataclass

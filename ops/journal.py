@@ -32,8 +32,9 @@ create table if not exists millrace.node_results (
 
 _BEFORE = """
 with good as (
-    select coalesce(max(built_at), timestamp '-infinity') as at,
-        max_by(table_name, built_at) filter (where source_name = '*') as project
+    select coalesce(max(built_at) filter (where source_name <> '**'), timestamp '-infinity') as at,
+        max_by(table_name, built_at) filter (where source_name = '*') as project,
+        max_by(table_name, built_at) filter (where source_name = '**') as marts
     from millrace.built
 ),
 done as (
@@ -41,7 +42,7 @@ done as (
         max(started_at) filter (where step = 'report') as reported
     from millrace.steps where status = 'success'
 )
-select project,
+select project, marts,
     exists (
         from millrace.steps
         where step = 'build' and status in ('failed', 'killed') and started_at > good.at
@@ -58,12 +59,14 @@ class Before:
 
     Attributes:
         project: the fingerprint of the project at its last good build; None before the first.
+        marts: the mark of the marts' file as that build or its publish left it.
         spoiled: a build failed or was killed since the last good one.
         unpublished: no publish came after the last good build.
         unreported: no report came after the last publish.
     """
 
     project: str | None
+    marts: str | None
     spoiled: bool
     unpublished: bool
     unreported: bool
@@ -219,8 +222,8 @@ class Journal:
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:
-            project, *flags = con.execute(_BEFORE).fetchall()[0]
-        return Before(project, *map(bool, flags))
+            project, marts, *flags = con.execute(_BEFORE).fetchall()[0]
+        return Before(project, marts, *map(bool, flags))
 
     def built(self, run_id: str, loads: dict[tuple[str, str], int], project: str) -> None:
         """A build of these loads, by this state of the project, passed all its tests."""
@@ -241,6 +244,13 @@ class Journal:
                 [count],
             ).fetchall()
         return [RunRow(*row) for row in rows]
+
+    def marts(self, run_id: str, mark: str) -> None:
+        """The marts' file, as the last good build or its publish left it."""
+        with self._open() as con:
+            con.execute(
+                "insert into millrace.built values (?, '**', ?, 0, ?)", [run_id, mark, now()]
+            )
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:

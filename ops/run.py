@@ -158,6 +158,9 @@ class Runner:
         there = (self._settings.published / publish.SNAPSHOT).exists()
         if before.unpublished or (self._settings.marts.exists() and not there):
             due |= {"publish"}
+            # a kill between a build or a publish and its mark leaves marts that nobody vouches for
+            if before.marts != self._marts_mark():
+                due |= {"freshness", "build"}
         if due or not summary.idle:
             due |= {"freshness", "report"}
         if before.unreported:
@@ -215,25 +218,40 @@ class Runner:
     def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...], deep: bool) -> str:
         pending = self.waiting()
         before = self.journal.before()
-        whole = before.project != mark or before.spoiled
+        touched = before.marts != self._marts_mark()
+        whole = before.project != mark or before.spoiled or touched
         outcome = self._dbt.build(summary.run_id, pending, arguments, whole=whole, deep=deep)
         summary.nodes = outcome.nodes
         told = self._dbt.judge(outcome)
         if not arguments:
             self.journal.built(summary.run_id, pending, mark)
+            self.journal.marts(summary.run_id, self._marts_mark())
         return told
 
+    def _marts_mark(self) -> str:
+        """What changes whenever anything is written to the marts' file."""
+        if not self._settings.marts.exists():
+            return ""
+        stat = self._settings.marts.stat()
+        return f"{stat.st_size} {stat.st_mtime_ns}"
+
     def _publish(self, summary: Summary) -> str:
-        if self.journal.before().spoiled:
+        before, why = self.journal.before(), ""
+        if before.spoiled:
+            why = "the last build did not pass all its tests"
+        elif before.marts != self._marts_mark():
+            why = "something wrote to the marts since the last build of Millrace passed its tests"
+        if why:
             raise StepError(
-                "the last build did not pass all its tests, so readers keep the former snapshot. "
-                "Mend it, then: millrace build && millrace publish",
+                f"{why}, so readers keep the former snapshot. "
+                "When it is right: millrace build && millrace publish",
                 BUILD_FAILED,
             )
         try:
             done = publish.publish(self._settings.marts, self._settings.published)
         except publish.PublishError as error:
             raise StepError(str(error), BUILD_FAILED) from None
+        self.journal.marts(summary.run_id, self._marts_mark())
         summary.published = done
         return f"{done.tables} tables, {done.bytes / 1e6:.0f} MB in {done.path}"
 

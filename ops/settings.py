@@ -36,7 +36,7 @@ class Settings:
     @property
     def published(self) -> Path:
         """What readers see: the marts' snapshot and the site."""
-        return self.home / "published"
+        return _of(self.target, self.home / "published")
 
     @property
     def site(self) -> Path:
@@ -94,12 +94,17 @@ def load(target: str | None = None, start: Path | None = None) -> Settings:
         MILLRACE_MARTS=str(marts),
         DBT_PROFILES_DIR=str(project),
         DBT_PROJECT_DIR=str(project),
-        DBT_TARGET_PATH=str(_path("DBT_TARGET_PATH", home / "target")),
+        DBT_TARGET_PATH=str(_path("DBT_TARGET_PATH", _of(target, home / "target"))),
         DBT_LOG_PATH=str(_path("DBT_LOG_PATH", home / "logs")),
     )
     for folder in (warehouse.parent, marts.parent):
         folder.mkdir(parents=True, exist_ok=True)
     return Settings(project, home, target, warehouse, marts, os.environ)
+
+
+def _of(target: str, folder: Path) -> Path:
+    """The folder itself for dev, one below it for any other target: targets never meet."""
+    return folder if target == "dev" else folder / target
 
 
 def log_folder() -> Path:
