@@ -11,6 +11,7 @@ import tenacity
 from ingest.errors import IngestError, SourceDownError, SourceError, redact
 
 _BUGS = (NameError, AttributeError, TypeError, LookupError, AssertionError)
+_TRIES = 7
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING = (
     "could not connect",
@@ -55,7 +56,7 @@ def patiently(before_sleep: Callable[[], None] = lambda: None) -> tenacity.Retry
     return tenacity.Retrying(
         retry=tenacity.retry_if_exception(is_transient),
         wait=tenacity.wait_random_exponential(multiplier=0.2, max=5),
-        stop=tenacity.stop_after_attempt(7),
+        stop=tenacity.stop_after_attempt(_TRIES),
         before_sleep=lambda _: before_sleep(),
         reraise=True,
     )

@@ -4,12 +4,12 @@ import copy
 import importlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import quote_plus, urlsplit
 
 from dlt.sources.helpers.requests import Client
 
 from ingest.declaration import Source, Table
-from ingest.errors import DeclarationError, IngestError, SourceError
+from ingest.errors import DeclarationError, IngestError, SourceError, redact
 from ingest.faults import explained, is_transient
 from ingest.readers import Environment, resolve, secrets
 
@@ -22,6 +22,7 @@ class Rest:
 
     def __init__(self, source: Source, client: dict[str, Any], env: Environment) -> None:
         self._source, self._client, self._env, self._page = source, client, env, ""
+        self._hidden = secrets(source, env)
 
     def items(self, table: Table, low: str | None, kind: str) -> Iterator[tuple[Any, str]]:
         """The items of every page.
@@ -44,8 +45,7 @@ class Rest:
             for item in resource:
                 yield item, self._page
         except Exception as error:
-            hidden = secrets(self._source, self._env)
-            raise explained(error, table.label, hidden) from None
+            raise explained(error, table.label, self._hidden) from None
 
     def _resource(self, table: Table, low: str | None) -> Any:
         from dlt.sources.rest_api import rest_api_resources
@@ -53,7 +53,14 @@ class Rest:
         session = Client(
             request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2
         ).session
-        session.hooks["response"].append(self._remember)
+        inner = session.send
+
+        def send(request: Any, **options: Any) -> Any:
+            response = inner(request, **options)
+            self._remember(str(response.url))
+            return response
+
+        session.send = send  # type: ignore[method-assign]  # a hook of the session dlt overrides
         config: Any = {
             "client": {**copy.deepcopy(self._client), "session": session},
             "resources": [{"name": table.name, "endpoint": self._endpoint(table, low)}],
@@ -73,9 +80,11 @@ class Rest:
             params[key] = value
         return {**endpoint, "params": params}
 
-    def _remember(self, response: Any, *args: object, **kwargs: object) -> None:
-        parts = urlsplit(response.url)
-        self._page = f"{parts.path}?{parts.query}" if parts.query else parts.path
+    def _remember(self, url: str) -> None:
+        """The page, as it is kept with each row: without a key that its query may hold."""
+        parts = urlsplit(url)
+        page = f"{parts.path}?{parts.query}" if parts.query else parts.path
+        self._page = redact(page, (*self._hidden, *map(quote_plus, self._hidden)))
 
 
 class Function:

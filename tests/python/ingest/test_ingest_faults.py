@@ -74,8 +74,9 @@ def _clean(errors: list[IngestError]) -> str:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The same tries, without the long waits."""
+    """Fewer tries, without the long waits."""
     monkeypatch.setattr(tenacity.wait_random_exponential, "__call__", lambda self, state: 0.05)
+    monkeypatch.setattr(faults, "_TRIES", 2)
 
 
 ITEMS = {"items": [{"id": 1}, {"id": 2}]}
