@@ -1,6 +1,6 @@
 """`kill -9` of `millrace run` wherever it is; the same command again, until it ends well.
 
-Three deliveries to two homes. One is left alone. In the other the run is killed twenty times, at
+Two deliveries to two homes. One is left alone. In the other the run is killed twenty times, at
 moments that a seed throws over all steps; then raw and marts must be those of the undisturbed one.
 """
 
@@ -21,7 +21,7 @@ from homes import Home, kill
 pytestmark = pytest.mark.xdist_group("thin")
 
 FIRST = date(2017, 1, 3)
-DELIVERIES = 3
+DELIVERIES = 2
 KILLS = 20
 RUN = ("run", "--quick-report", "--log-json")
 # a share of each delivery's kills; the load is where most can go wrong
@@ -40,7 +40,7 @@ class Steps:
         before = names[names.index(step) - 1]
         took = self.ends[step] - (self.ends[before] if before else 0.0)
         # the first half of the first step is Python's, reading modules
-        return before, dice.uniform(0.4 if step == "load" else 0.02, 0.98) * took
+        return before, dice.uniform(0.55 if step == "load" else 0.02, 0.98) * took
 
 
 def timed(home: Home) -> Steps:
@@ -132,7 +132,7 @@ def test_kills_fell_within_every_step(worlds: Worlds) -> None:
     print(worlds.fell)
     assert set(worlds.fell) >= {"load", "build"}
     assert len(worlds.fell) >= 3
-    assert worlds.fell["start"] <= KILLS / 4
+    assert worlds.fell["start"] <= KILLS / 2
 
 
 @pytest.mark.parametrize("schemas", [
