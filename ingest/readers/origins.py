@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote_plus, urlsplit
 
+import requests
 from dlt.sources.helpers.requests import Client
 
 from ingest.declaration import Source, Table
@@ -56,8 +57,8 @@ class Rest:
         inner = session.send
 
         def send(request: Any, **options: Any) -> Any:
-            response = inner(request, **options)
-            self._remember(str(response.url))
+            response: requests.Response = inner(request, **options)  # type: ignore[no-untyped-call]
+            self._remember(response.url)
             return response
 
         session.send = send  # type: ignore[method-assign]  # a hook of the session dlt overrides
