@@ -82,8 +82,9 @@ class Dbt:
             build = arguments[0] == "build"
             spared = ["--no-write-json"] if build and self._compiled else []
             result = runner.invoke([*quiet, *spared, *arguments, *target])
-            if spared and hasattr(result.result, "write"):
-                result.result.write(str(self._settings.artifacts / "run_results.json"))
+            write = getattr(result.result, "write", None)
+            if spared and write is not None:
+                write(str(self._settings.artifacts / "run_results.json"))
             self._compiled |= build and result.result is not None
         finally:
             release()
