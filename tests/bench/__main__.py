@@ -5,11 +5,12 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest
+from tests.bench import ingest, ticks
 from tests.bench.measure import BenchError
 
 
@@ -23,29 +24,61 @@ def main() -> int:
     load.add_argument("--rounds", type=int, default=3)
     load.add_argument("--only", action="append", default=[], choices=list(ingest.WHAT))
     load.add_argument("--ingestr", default=shutil.which("ingestr"), help="its program")
+    tick = kinds.add_parser("ticks", help="runs with nothing new, and with 10 000 new lines")
+    tick.add_argument(
+        "--times", type=int, action="append", help="history, in years; 1 and 10 for its growth"
+    )
+    tick.add_argument("--ticks", type=int, default=3)
+    tick.add_argument("--rows", type=int, default=10_000)
+    tick.add_argument("--nodes", type=int, default=0, help="also so many of the slowest dbt nodes")
+    tick.add_argument("--home", type=Path, help="work here and leave it; with one --times only")
     given = words.parse_args()
-    console = Console()
+    console = Console(highlight=False)
     try:
-        data = _load(given, console)
+        data = _load(given, console) if given.kind == "load" else _ticks(given, console)
     except BenchError as error:
         console.print(str(error), style="red", markup=False)
         return 1
     if given.json:
-        given.json.write_text(json.dumps(data, indent=1))
+        given.json.write_text(json.dumps({"cores": ingest.cores(), given.kind: data}, indent=1))
     return 0
 
 
-def _load(given: argparse.Namespace, console: Console) -> object:
+def _load(given: argparse.Namespace, console: Console) -> Any:
     lines = ingest.run(given.scale, given.rounds, tuple(given.only), given.ingestr, console.print)
-    made = Table(title=f"lineitem, scale {given.scale:g}, medians of {given.rounds}")
-    for name in ("", "seconds", "× limit", "CPU s", "× limit", "server CPU s", "peak MiB"):
-        made.add_column(name, justify="right" if name else "left")
-    for row in ingest.table(lines):
-        made.add_row(*row)
-    console.print(made)
+    title = f"lineitem, scale {given.scale:g}, medians of {given.rounds}"
+    heads = ["", "seconds", "× limit", "CPU s", "× limit", "server CPU s", "peak MiB"]
+    _show(console, title, heads, ingest.table(lines))
     for said in ingest.verdicts(lines):
         console.print(said)
-    return {"cores": ingest.cores(), "load": ingest.as_json(lines)}
+    return ingest.as_json(lines)
+
+
+def _ticks(given: argparse.Namespace, console: Console) -> Any:
+    found = []
+    for times in given.times or [1]:
+        one = ticks.run(times, given.ticks, given.rows, given.home, console.print)
+        title = f"history × {times}, medians of {given.ticks}"
+        _show(console, title, ["", "seconds", "CPU s", "aim"], ticks.table(one))
+        if given.nodes:
+            _show(console, "dbt nodes", ["", "kind", "seconds"], ticks.nodes(one, given.nodes))
+        found.append(one)
+    for more in found[1:]:
+        wall, cpu = (more["busy"][key] / found[0]["busy"][key] for key in ("seconds", "cpu"))
+        console.print(
+            f"× {more['times']} history: a busy tick takes {wall:.2f} × by the clock, {cpu:.2f} × "
+            "by CPU (aim ≤ 1.5 for × 10)"
+        )
+    return found
+
+
+def _show(console: Console, title: str, heads: list[str], rows: list[list[str]]) -> None:
+    made = Table(title=title, title_justify="left")
+    for head in heads:
+        made.add_column(head, justify="right" if head else "left")
+    for row in rows:
+        made.add_row(*row)
+    console.print(made)
 
 
 if __name__ == "__main__":

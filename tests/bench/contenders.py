@@ -13,7 +13,9 @@ def limit(url: str, folder: Path) -> None:
     import duckdb
     import duckdb_extensions
 
-    config = {"extension_directory": str(folder.parent / "extensions")}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "extension_directory": str(folder.parent / "extensions")
+    }
     con = duckdb.connect(str(folder / "out.duckdb"), config=config)
     try:
         con.execute("load postgres_scanner")
