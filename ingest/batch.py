@@ -157,7 +157,11 @@ class Checker:
         if not parts:
             return
         name = literal(checked.table.name)
-        text = "concat_ws(chr(31), " + name + ", _source, payload, occurrence::varchar)"
+        # the same bad row is one dead letter however often it is read; a file's line is its own
+        own, origin = checked.table.label, "payload"
+        if batch.files:
+            own, origin = " ".join([own, *(file.hash for file in batch.files)]), "_source, payload"
+        text = f"concat_ws(chr(31), {literal(own)}, {origin}, occurrence::varchar)"
         known = ""
         if held.dead_ids is not None and held.dead_ids.num_rows:
             self._con.register("held_dead", held.dead_ids)
@@ -167,7 +171,7 @@ class Checker:
             f"create or replace temp table dead as select md5({text}) as dead_letter_id, "
             f"{name} as table_name, broken_rules, payload, {self._number}::bigint as _load_number, "
             f"{self._at} as _extracted_at, _source from (select *, row_number() over "
-            f"(partition by _source, payload) as occurrence from ({' union all '.join(parts)}))"
+            f"(partition by {origin}) as occurrence from ({' union all '.join(parts)}))"
         )
         total = self._one("select count(*) from dead")
         fresh = self._one(f"select count(*) from dead {known}")

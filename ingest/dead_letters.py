@@ -176,17 +176,30 @@ class DeadLetters:
         return compiled.shape.columns
 
     def _not_in_raw(self, table: Table, path: Path, columns: dict[str, str]) -> pa.Table:
-        """The rows of the file; of a keyed table without those that a later read brought in."""
+        """The rows of the file, without those that a later read brought in.
+
+        A key names a row. Without one, as many equal rows are known as later loads have; a file's
+        line is read once, so nothing else can have brought it.
+        """
         raw = self._destination.relation(table.name)
         there = self._destination.columns(table.name)
         same = " and ".join(
             f"a.{quote(n)} is not distinct from r.{quote(n)}" if n in there else f"a.{n} is null"
             for n in columns
         )
-        known = f"where not exists (select 1 from {raw} r where {same})"
+        if table.ingest.primary_key:
+            known = f"where not exists (select 1 from {raw} r where {same})"
+        elif self._source.ingest.kind != "files":
+            known = (
+                f"where nth > (select count(*) from {raw} r "
+                f"where {same} and r._load_number > a._replayed_from)"
+            )
+        else:
+            known = ""
+        equal, file = ", ".join(map(quote, columns)), literal(glob_free(path))
         return self._destination.arrow(
-            f"select a.* from read_parquet({literal(glob_free(path))}) a "
-            + (known if table.ingest.primary_key else "")
+            "select a.* exclude (nth) from (select *, row_number() over "
+            f"(partition by {equal}) as nth from read_parquet({file})) a {known}"
         )
 
     def _commit(

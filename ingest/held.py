@@ -44,8 +44,23 @@ def held_rows(
         quote(name) if name in kept else f"null::{types.get(name, 'varchar')} as {quote(name)}"
         for name in wanted
     )
-    rows = destination.arrow(f"select {columns} from {raw} where {where}")
+    rows = destination.arrow(f"select {columns} from ({_news_of(table, raw, where)})")
     return Held(rows, dead)
+
+
+def _news_of(table: Table, raw: str, where: str) -> str:
+    """The rows of raw that a batch may repeat.
+
+    Versions without a date have only their order: what changed from A to B and back to A is news,
+    so of these only the newest of each key is held.
+    """
+    version, key = table.ingest.version or table.ingest.cursor, table.ingest.primary_key
+    if not key:
+        return f"from {raw} where {where}"
+    dated = f"{quote(version)} is not null" if version else "false"
+    load = "coalesce(_replayed_from, _load_number)"
+    newest = f"max({load}) over (partition by {', '.join(map(quote, key))}, {dated})"
+    return f"select * from {raw} where {where} qualify {dated} or {load} = {newest}"
 
 
 def is_new_snapshot(destination: Destination, checked: Checked) -> bool:

@@ -38,7 +38,6 @@ from ingest.session import load_extension
 from ingest.types import is_decimal, literal, quote
 
 _AT = "the source"
-_LOOKED_AT_WHOLE = 1_000_000  # rows
 
 
 @contextmanager
@@ -196,7 +195,7 @@ class SqlReader:
         """PostgreSQL's columns that are read as text, for DuckDB would change their values.
 
         A numeric without a precision would be a double, a NaN in one that has a precision 0. The
-        look for a NaN reads the table once more: of a bigger table, in bulk, it is left out.
+        look for a NaN reads the table once more, on the server.
         """
         decimals = {c for c, kind in columns.items() if is_decimal(kind)}
         if self._engine != "postgres" or not (decimals or "DOUBLE" in columns.values()):
@@ -213,9 +212,6 @@ class SqlReader:
             return loose
         if not bulk:
             return loose | decimals
-        ((estimate,),) = self._rows(f"select reltuples from pg_class where oid = {name}::regclass")
-        if estimate > _LOOKED_AT_WHOLE:
-            return loose
         odd = " or ".join(f"{self._quote(c)} = 'NaN'" for c in sorted(decimals))
         found = self._rows(f"select 1 from {self._name(table)} where {odd} limit 1")
         return loose | decimals if found else loose
