@@ -6,8 +6,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.batch import Checked
-from ingest.destination import DEAD, FILES, LOAD_COLUMNS, Part
 from ingest.errors import ContractError
+from ingest.raw_tables import DEAD, FILES, LOAD_COLUMNS, Part
 
 # A small load is judged as though it had this many rows, or one bad row in ten would stop it.
 _JUDGED_ROWS = 1000

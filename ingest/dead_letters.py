@@ -18,8 +18,9 @@ import pyarrow.parquet as pq
 from ingest.book import entry
 from ingest.contract import BROKEN, compile_contract
 from ingest.declaration import Source, Table
-from ingest.destination import BOOK, FATES, LOAD_COLUMNS, Destination, Part
+from ingest.destination import Destination
 from ingest.errors import IngestError
+from ingest.raw_tables import BOOK, FATES, LOAD_COLUMNS, Part
 from ingest.session import open_session
 from ingest.types import glob_free, literal, quote
 

@@ -9,7 +9,6 @@ destination.
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,66 +20,9 @@ import tenacity
 
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
+from ingest.raw_tables import BOOKS, LOAD_COLUMNS, Part
 from ingest.readers import FileSeen, TableState
 from ingest.types import hint, literal, quote
-
-LOAD_COLUMNS = {
-    "_load_number": "BIGINT",
-    "_extracted_at": "TIMESTAMP",
-    "_source": "VARCHAR",
-    "_replayed_from": "BIGINT",
-}
-BOOK = {
-    "load_number": "BIGINT",
-    "table_name": "VARCHAR",
-    "rows_fetched": "BIGINT",
-    "rows_reread": "BIGINT",
-    "rows_read": "BIGINT",
-    "rows_accepted": "BIGINT",
-    "rows_dead": "BIGINT",
-    "bytes": "BIGINT",
-    "seconds": "DOUBLE",
-    "cursor_from": "VARCHAR",
-    "cursor_to": "VARCHAR",
-    "run_id": "VARCHAR",
-    "extracted_at": "TIMESTAMP",
-}
-DEAD = {
-    "dead_letter_id": "VARCHAR",
-    "table_name": "VARCHAR",
-    "broken_rules": "VARCHAR",
-    "payload": "VARCHAR",
-    "_load_number": "BIGINT",
-    "_extracted_at": "TIMESTAMP",
-    "_source": "VARCHAR",
-}
-FATES = {
-    "dead_letter_id": "VARCHAR",
-    "fate": "VARCHAR",
-    "reason": "VARCHAR",
-    "_load_number": "BIGINT",
-    "_extracted_at": "TIMESTAMP",
-}
-FILES = {
-    "table_name": "VARCHAR",
-    "path": "VARCHAR",
-    "size": "BIGINT",
-    "modified_ns": "BIGINT",
-    "hash": "VARCHAR",
-    "repeats": "VARCHAR",
-    "_load_number": "BIGINT",
-}
-BOOKS = {"_loads": BOOK, "_dead_letters": DEAD, "_dead_letter_fates": FATES, "_files": FILES}
-
-
-@dataclass(frozen=True)
-class Part:
-    """Rows of one raw table for a load: Parquet files, or a few rows as they are."""
-
-    table: str
-    columns: dict[str, str]
-    files: tuple[Path, ...] = ()
-    rows: tuple[dict[str, Any], ...] = ()
 
 
 class Destination:

@@ -14,11 +14,12 @@ from ingest.batch import Checked, Checker
 from ingest.contract import declared_types
 from ingest.dead_letters import DeadLetters
 from ingest.declaration import Source, Table
-from ingest.destination import BOOK, Destination, Part
+from ingest.destination import Destination
 from ingest.errors import ContractError, IngestError, redact
 from ingest.faults import explained, is_transient, patiently
 from ingest.flow import Flow, Reading
 from ingest.held import held_rows, is_new_snapshot
+from ingest.raw_tables import BOOK, Part
 from ingest.readers import Environment, open_reader, secrets
 from ingest.session import beside, open_session
 
