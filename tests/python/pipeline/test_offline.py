@@ -11,8 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from conftest import SETTLED_ON
-from homes import BIN, Home
+from homes import BIN, SETTLED_ON, Home
 
 pytestmark = pytest.mark.xdist_group("habits")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 import pytest
-from conftest import January
+from homes import January
 
 from sample import dataset
 from sample.oracle import TABLES
@@ -203,3 +203,8 @@ def test_totals_per_day_and_store_are_those_of_the_tills(january: January) -> No
     ).fetchall()[0]
     assert days == 23
     assert lines > 80_000
+
+
+def test_the_world_is_made_once_for_all_workers(request: pytest.FixtureRequest) -> None:
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@january"), "this pytest and this xdist do not fit"
