@@ -93,6 +93,10 @@ def test_with_no_home_named_it_is_the_projects_folder(settled: Home, tmp_path: P
     done = home.dbt("build", "--select", "dim_stores", "fct_daily_store_sales")
     assert done.code == 0, done.text[-3000:]
     assert "every finished load is built" in home.millrace("status").text
-    report = home.millrace("publish")
-    assert report.code == 0, report.text
+    refused = home.millrace("publish")
+    assert refused.code == 4, "what plain dbt built was not judged by Millrace"
+    assert "millrace build && millrace publish" in refused.text
+    assert home.millrace("build").code == 0
+    published = home.millrace("publish")
+    assert published.code == 0, published.text
     assert (project / "published" / "marts.duckdb").exists()
