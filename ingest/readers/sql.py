@@ -5,6 +5,9 @@ without a cursor are read again, and what raw holds already is recognised after 
 bound is fixed at the start (the highest cursor the database has then); a long way to it is cut
 into windows of about `window` rows, each a load of its own.
 
+A bound is compared as the database itself compares: a column of text that holds times of several
+UTC offsets needs a lag of a day.
+
 Where a quick read fails on a value that DuckDB cannot hold, the same rows are read again with care:
 every value as text, for the contract to judge.
 """
@@ -34,8 +37,9 @@ from ingest.readers import (
 from ingest.readers import sqlite_text as lite
 from ingest.readers.addresses import SCANNERS, attach_address
 from ingest.readers.bounds import between, is_number, is_time, lower_bound
+from ingest.readers.postgres_values import read_as_text
 from ingest.session import load_extension
-from ingest.types import is_decimal, literal, quote
+from ingest.types import literal, quote
 
 _AT = "the source"
 
@@ -142,7 +146,9 @@ class SqlReader:
         A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index.
         """
         origin = literal(table.label)
-        loose = self._loose(table, columns, bulk=bulk)
+        loose = set()
+        if self._engine == "postgres":
+            loose = read_as_text(self._rows, self._name(table), columns, bulk=bulk)
         if self._engine == "postgres" and bulk and not loose:
             inner = f"select * from {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
             inner += f" where {where}"
@@ -190,31 +196,6 @@ class SqlReader:
             else self._quote(c)
             for c in columns
         )
-
-    def _loose(self, table: Table, columns: dict[str, str], *, bulk: bool) -> set[str]:
-        """PostgreSQL's columns that are read as text, for DuckDB would change their values.
-
-        A numeric without a precision would be a double, a NaN in one that has a precision 0. The
-        look for a NaN reads the table once more, on the server.
-        """
-        decimals = {c for c, kind in columns.items() if is_decimal(kind)}
-        if self._engine != "postgres" or not (decimals or "DOUBLE" in columns.values()):
-            return set()
-        name = literal(self._name(table))
-        loose = {
-            str(row[0])
-            for row in self._rows(
-                f"select attname from pg_attribute where attrelid = {name}::regclass and atttypid "
-                "= 'numeric'::regtype and atttypmod = -1 and not attisdropped"
-            )
-        }
-        if not decimals:
-            return loose
-        if not bulk:
-            return loose | decimals
-        odd = " or ".join(f"{self._quote(c)} = 'NaN'" for c in sorted(decimals))
-        found = self._rows(f"select 1 from {self._name(table)} where {odd} limit 1")
-        return loose | decimals if found else loose
 
     def _columns(self, table: Table) -> dict[str, str]:
         try:

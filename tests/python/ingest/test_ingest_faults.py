@@ -248,6 +248,38 @@ def test_a_fault_in_the_middle_is_read_on_from(
     project.check_books("shop")
 
 
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("bulk", [False, True])
+def test_postgres_cut_off_in_the_middle(
+    project: Project, monkeypatch: pytest.MonkeyPatch, bulk: bool
+) -> None:
+    """The server ends every connection between the windows, and while one is read."""
+    from ingest.batch import Checker
+
+    with postgres() as url, psycopg.connect(url, autocommit=True) as con:
+        con.execute("create table lines (id bigint, updated_at timestamp, price numeric(10,2))")
+        con.execute(
+            "insert into lines select i, timestamp '2017-01-01' + i / 50 * interval '1 hour', 1 "
+            "from generate_series(1, 1000) i"
+        )
+        ingest = {"cursor": "updated_at", "primary_key": "id", "window": 5000 if bulk else 300}
+        node = source("shop", table("lines", COLUMNS, **ingest), kind="sql", url=url)
+        inner, passes = Checker.check, iter(range(100))
+
+        def cut(self: Checker, *args: Any) -> Any:
+            if next(passes) in (0, 2):
+                con.execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity "
+                    "where pid <> pg_backend_pid() and backend_type = 'client backend'"
+                )
+            return inner(self, *args)
+
+        monkeypatch.setattr(Checker, "check", cut)
+        assert not project.load(node).errors
+    assert len(project.raw("shop.lines")) == 1000
+    project.check_books("shop")
+
+
 def test_addresses_are_what_the_scanners_take() -> None:
     made = attach_address(f"mysql://me:{ENCODED}@db:3307/shop?ssl_mode=required", "mysql", "x")
     assert made.split(" ")[:2] == ["host='db'", "port='3307'"]

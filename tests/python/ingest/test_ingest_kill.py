@@ -140,7 +140,7 @@ def test_killed_at_random_moments(project: Project, tmp_path: Path, kill: Kill) 
     expected = _expected(tmp_path, _shop)
     _shop(project, tmp_path)
     dice = random.Random(5)
-    for _ in range(8):
+    for _ in range(5):
         assert kill(project, "seconds", 0.1 + dice.random() * 1.5) in (KILLED, 0)
     assert kill(project) == 0
     assert _held(project) == expected
