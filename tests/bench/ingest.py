@@ -20,11 +20,11 @@ import duckdb
 from tests.bench import lineitem, measure
 from tests.bench.measure import BenchError, Cost
 
-LIMIT, MILLRACE, BARE, PYARROW = "limit", "millrace", "millrace, no contract", "dlt pyarrow"
+LIMIT, MILLRACE, BARE, PYARROW = "limit", "millrace", "millrace, no rules", "dlt pyarrow"
 WHAT = {
     LIMIT: "DuckDB's own create table as select",
     MILLRACE: "every column typed, rules on eleven of them",
-    BARE: "the same table with an empty declaration",
+    BARE: "the same columns, no rule and no key",
     PYARROW: 'dlt sql_table(backend="pyarrow")',
     "dlt connectorx": 'dlt sql_table(backend="connectorx")',
     "ingestr": "ingestr of the package index",
@@ -167,7 +167,7 @@ def verdicts(lines: list[Line]) -> list[str]:
     said = []
     for left, right, word, aim in (
         (MILLRACE, LIMIT, "of the limit", "≤ 1.3"),
-        (MILLRACE, BARE, "of itself without a contract", "≤ 1.2"),
+        (MILLRACE, BARE, "of itself without rules", "≤ 1.2"),
         (PYARROW, MILLRACE, "of Millrace, for dlt pyarrow", "≥ 4"),
     ):
         if left in found and right in found:

@@ -43,7 +43,7 @@ _RULES = {
 
 
 def declare(project: Path, *, contract: bool) -> None:
-    """Write the declaration of `lineitem` into a project: with all its rules, or with none."""
+    """Write the declaration of `lineitem` into a project: with a key and rules, or types alone."""
     folder = project / "models" / "staging" / "tpch"
     folder.mkdir(parents=True)
     ingest = "{primary_key: [l_orderkey, l_linenumber]}" if contract else "{}"
@@ -56,10 +56,10 @@ def declare(project: Path, *, contract: bool) -> None:
         "      - name: lineitem",
         f"        config: {{meta: {{ingest: {ingest}}}}}",
     ]
-    if contract:
-        lines.append("        columns:")
-    for name, kind in _TYPES.items() if contract else ():
-        rules = f", config: {{meta: {{{_RULES[name]}}}}}" if name in _RULES else ""
+    lines.append("        columns:")
+    for name, kind in _TYPES.items():
+        ruled = contract and name in _RULES
+        rules = f", config: {{meta: {{{_RULES[name]}}}}}" if ruled else ""
         lines.append(f'          - {{name: {name}, data_type: "{kind}"{rules}}}')
     (folder / "_tpch__sources.yml").write_text("\n".join(lines) + "\n")
 
