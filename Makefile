@@ -29,7 +29,8 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 	$(BIN)/sqlfluff lint --processes 1 models macros snapshots tests/generic tests/singular analyses
 
 bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m tests.bench load
+	$(BIN)/python -m tests.bench ticks
 
 docs: .venv/installed  ## write the start page, the dbt docs and the quality report
 	@$(BIN)/millrace report
