@@ -22,9 +22,16 @@ from typing import Any
 INSTALL = "Chromium is not installed. Run: apt-get install chromium"
 
 _FLAGS = (
-    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--hide-scrollbars",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    "--disable-dev-shm-usage", "--remote-debugging-pipe",
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--no-first-run",
+    "--hide-scrollbars",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--disable-dev-shm-usage",
+    "--remote-debugging-pipe",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
 _INSIDE = ("file:", "data:", "blob:", "about:")
@@ -69,8 +76,11 @@ class Browser:
 
         self.process = subprocess.Popen(
             [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=place, pass_fds=(3, 4), start_new_session=True,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            preexec_fn=place,
+            pass_fds=(3, 4),
+            start_new_session=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         for end in (theirs_in, theirs_out, *ends):
             os.close(end)
@@ -118,8 +128,14 @@ class Browser:
         self._events.clear()
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable", tab)
-        self.call("Emulation.setDeviceMetricsOverride", tab, width=width, height=900,
-                  deviceScaleFactor=1, mobile=width < 600)
+        self.call(
+            "Emulation.setDeviceMetricsOverride",
+            tab,
+            width=width,
+            height=900,
+            deviceScaleFactor=1,
+            mobile=width < 600,
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", tab, media=media, features=[scheme])
         self.call("Page.navigate", tab, url=url)
@@ -127,8 +143,9 @@ class Browser:
         condition = f"document.readyState === 'complete' && Boolean({ready})"
         while not self._evaluate(tab, condition):
             if time.monotonic() > until:
-                raise TimeoutError(f"{url} was not ready ({ready}) after {seconds} s: "
-                                   f"{_errors(self._events)}")
+                raise TimeoutError(
+                    f"{url} was not ready ({ready}) after {seconds} s: {_errors(self._events)}"
+                )
             self._idle(0.05)
         result = self._evaluate(tab, script)
         self._idle(0.2)
@@ -155,8 +172,9 @@ class Browser:
         os.close(self._out)
 
     def _evaluate(self, tab: str, expression: str) -> Any:
-        answer = self.call("Runtime.evaluate", tab, expression=expression, returnByValue=True,
-                           awaitPromise=True)
+        answer = self.call(
+            "Runtime.evaluate", tab, expression=expression, returnByValue=True, awaitPromise=True
+        )
         if "exceptionDetails" in answer:
             raise RuntimeError(f"{expression}: {answer['exceptionDetails']}")
         return answer["result"].get("value")
@@ -213,7 +231,10 @@ def _errors(events: list[dict[str, Any]]) -> list[str]:
 
 
 def _outside(events: list[dict[str, Any]]) -> list[str]:
-    sent = (event["params"] for event in events
-            if event.get("method") in ("Network.requestWillBeSent", "Network.webSocketCreated"))
+    sent = (
+        event["params"]
+        for event in events
+        if event.get("method") in ("Network.requestWillBeSent", "Network.webSocketCreated")
+    )
     urls = (str(told["request"]["url"] if "request" in told else told["url"]) for told in sent)
     return [url for url in urls if not url.startswith(_INSIDE)]

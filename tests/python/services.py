@@ -1,9 +1,9 @@
 """Real services for the tests, thrown away afterwards. Where one is not installed, a skip says so.
 
-    @pytest.fixture(scope="module")
-    def pos_url() -> Iterator[str]:
-        with postgres() as url:
-            yield url
+@pytest.fixture(scope="module")
+def pos_url() -> Iterator[str]:
+    with postgres() as url:
+        yield url
 """
 
 import os

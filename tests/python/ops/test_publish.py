@@ -124,7 +124,9 @@ def watched(
     for manner in ("fresh", "kept"):
         reader = subprocess.Popen(
             [sys.executable, "-c", READER, str(published / SNAPSHOT), str(stop), manner],
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         assert reader.stdout is not None
         assert reader.stdout.readline() == "ready\n"
@@ -158,7 +160,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path) -> None:
     for _ in range(12):
         worker = subprocess.Popen(
             [sys.executable, "-c", PUBLISHER, str(marts), str(published), str(version)],
-            stdout=subprocess.PIPE, text=True,
+            stdout=subprocess.PIPE,
+            text=True,
         )
         assert worker.stdout is not None
         worker.stdout.readline()
@@ -255,7 +258,9 @@ def test_marts_in_use_by_another_process_are_not_published(tmp_path: Path) -> No
     hold = "import duckdb, sys; c = duckdb.connect(sys.argv[1]); print('held', flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", hold, str(marts)],
-        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
     ) as holder:
         assert holder.stdout is not None
         holder.stdout.readline()

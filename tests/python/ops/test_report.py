@@ -66,7 +66,12 @@ def test_the_facts_are_those_of_the_warehouse(home: tuple[Path, pretend_home.Tot
     assert sum(letter.rows for letter in facts.dead_letters) >= totals.open_letters
     assert len(facts.runs) == 36
     assert [step.name for step in facts.steps] == [
-        "load", "freshness", "build", "publish", "report"]
+        "load",
+        "freshness",
+        "build",
+        "publish",
+        "report",
+    ]
     assert {book.table: book.freshness for book in facts.books}["campaigns"] == "warn"
     assert len(facts.daily_sales) == 326
     assert len(facts.marts) == 12
@@ -135,10 +140,18 @@ def test_before_the_first_run_the_page_says_so(tmp_path: Path) -> None:
     assert "make run" in page.read_text()
 
 
-@pytest.mark.parametrize("lost", [
-    "millrace.runs", "millrace.steps", "millrace.node_results", "raw_pos._loads",
-    "raw_pos._dlt_loads", "raw_pos._dead_letters", "raw_pos._dead_letter_fates",
-])
+@pytest.mark.parametrize(
+    "lost",
+    [
+        "millrace.runs",
+        "millrace.steps",
+        "millrace.node_results",
+        "raw_pos._loads",
+        "raw_pos._dlt_loads",
+        "raw_pos._dead_letters",
+        "raw_pos._dead_letter_fates",
+    ],
+)
 def test_a_table_that_is_not_there_yet_leaves_the_rest(
     lost: str, home: tuple[Path, pretend_home.Totals], tmp_path: Path
 ) -> None:
@@ -159,18 +172,21 @@ def test_the_run_that_writes_the_page_is_under_way_and_a_killed_one_stopped() ->
     assert re.search(r'class="bar bad"><title>[^<]*stopped \(killed\)', page)
 
 
-def test_no_book_is_called_balanced_when_it_is_not(home: tuple[Path, pretend_home.Totals],
-                                                   tmp_path: Path) -> None:
+def test_no_book_is_called_balanced_when_it_is_not(
+    home: tuple[Path, pretend_home.Totals], tmp_path: Path
+) -> None:
     shutil.copy(home[0] / "millrace_dev.duckdb", tmp_path)
     assert "unbalanced" not in render(facts_of(tmp_path))
     with duckdb.connect(tmp_path / "millrace_dev.duckdb") as connection:
-        connection.execute("update raw_pos._loads set rows_dead = rows_dead + 1"
-                           " where table_name = 'products' and load_number = 3")
+        connection.execute(
+            "update raw_pos._loads set rows_dead = rows_dead + 1"
+            " where table_name = 'products' and load_number = 3"
+        )
     assert "unbalanced" in render(facts_of(tmp_path))
 
 
 def test_a_warehouse_that_this_process_writes_can_be_read(
-    home: tuple[Path, pretend_home.Totals]
+    home: tuple[Path, pretend_home.Totals],
 ) -> None:
     with duckdb.connect(home[0] / "millrace_dev.duckdb") as connection:
         connection.execute("select 1")
@@ -183,7 +199,15 @@ def test_a_bar_far_above_all_others_is_cut_and_told() -> None:
     assert "9 M" in cut
     assert 'class="cut"' not in bars([Bar(200, "x"), *(Bar(100, "y") for _ in range(9))], "rows")
     assert [compact(n) for n in (0, 0.5, 7, 999.7, 9_960, 12_400, 999_600, 1.44e6)] == [
-        "0", "0.5", "7", "1 k", "10 k", "12 k", "1 M", "1.4 M"]
+        "0",
+        "0.5",
+        "7",
+        "1 k",
+        "10 k",
+        "12 k",
+        "1 M",
+        "1.4 M",
+    ]
 
 
 MINI = {
@@ -229,13 +253,25 @@ def documented(tmp_path_factory: pytest.TempPathFactory) -> Places:
         (folder / name).write_text(text.replace("HOME", str(folder)))
     places = Places(folder, folder)
     with duckdb.connect(places.warehouse) as connection:
-        connection.execute("create schema raw_shop; create table raw_shop.orders as "
-                           "select range as order_id from range(7)")
-    built = dbtRunner().invoke([
-        "--quiet", "--no-send-anonymous-usage-stats", "build", "--project-dir", str(folder),
-        "--profiles-dir", str(folder), "--target-path", str(folder / "target"),
-        "--log-path", str(folder / "logs"),
-    ])
+        connection.execute(
+            "create schema raw_shop; create table raw_shop.orders as "
+            "select range as order_id from range(7)"
+        )
+    built = dbtRunner().invoke(
+        [
+            "--quiet",
+            "--no-send-anonymous-usage-stats",
+            "build",
+            "--project-dir",
+            str(folder),
+            "--profiles-dir",
+            str(folder),
+            "--target-path",
+            str(folder / "target"),
+            "--log-path",
+            str(folder / "logs"),
+        ]
+    )
     assert built.success, built.exception
     assert publish.publish(folder / "marts_dev.duckdb", places.published).tables == 1
     report.docs(places, built=True)
@@ -252,14 +288,17 @@ def test_the_docs_site_in_a_browser(
 ) -> None:
     site = documented.published / "site" / "docs.html"
     model = chromium.look(
-        f"{site.as_uri()}#!/model/model.mini.fct_orders", script="document.title",
+        f"{site.as_uri()}#!/model/model.mini.fct_orders",
+        script="document.title",
         ready="document.body.innerText.includes('One row per order')",
         shot=tmp_path / "docs_model.png",
     )
     assert "owned" not in model.result
     assert "order_id" in model.text
     lineage = chromium.look(
-        f"{site.as_uri()}#!/overview?g_v=1", ready=_GRAPH, shot=tmp_path / "docs_lineage.png",
+        f"{site.as_uri()}#!/overview?g_v=1",
+        ready=_GRAPH,
+        shot=tmp_path / "docs_lineage.png",
         script="document.querySelectorAll('canvas').length",
     )
     assert lineage.result > 0
