@@ -1,7 +1,7 @@
 {{ config(severity='warn') }}
 
--- A table that ingest loads and that ops_row_ledger does not hold against its staging model. Name it
--- in the list at the top of models/ops/ops_row_ledger.sql.
+-- A table that ingest loads and that ops_row_ledger does not hold against its staging model. Name
+-- it in the list at the top of models/ops/ops_row_ledger.sql.
 with ledger as (
     select * from {{ ref('ops_row_ledger') }}
 ),

@@ -1,5 +1,5 @@
--- The open version of each product and household is as new as the one in staging. A change that the
--- source did not date later than the last is no version: it is in raw and staging, not in a history.
+-- The open version of each product and household is as new as the one in staging. A change that
+-- the source did not date later than the last is no version: raw and staging have it, no history.
 with products as (
     select staged.product_id as member_id
     from {{ ref('stg_pos__products') }} as staged
