@@ -286,7 +286,7 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
     log = Log(as_json=log_json)
     steps = tuple(step.name for step in STEPS if step.name != "freshness")
     with opened(target, "run --every") as here:
-        runner, stop = Runner(here, log), _told_to_stop(log)
+        runner, stop = Runner(here, log), _told_to_stop()
         while not stop.is_set():
             begun = time.monotonic()
             try:
@@ -304,15 +304,17 @@ def _loop(pause: float, target: str | None, log_json: bool) -> None:
         log.say("stopped", "stopped")
 
 
-def _told_to_stop(log: Log) -> threading.Event:
-    """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once."""
+def _told_to_stop() -> threading.Event:
+    """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once.
+
+    Nothing is said in the handler: it may have interrupted the very stream it would write to.
+    """
     stop = threading.Event()
 
     def told(number: int, frame: object) -> None:
         if stop.is_set():
             raise KeyboardInterrupt
         stop.set()
-        log.say("stopping", "stopping after this tick; once more to stop at once")
 
     for each in (signal.SIGINT, signal.SIGTERM):
         signal.signal(each, told)
