@@ -134,7 +134,10 @@ def _absent(ingestr: str | None) -> Iterator[tuple[str, str]]:
     except ImportError:
         yield "dlt connectorx", "connectorx is not installed: pip install connectorx"
     if not ingestr:
-        yield "ingestr", "give its program with --ingestr (pip install 'ingestr<1', in a venv)"
+        yield (
+            "ingestr",
+            "give its program with --ingestr (pip install 'ingestr<0.15', in a venv; later ones fetch programs from outside the index)",
+        )
 
 
 @contextmanager
