@@ -136,7 +136,7 @@ def _absent(ingestr: str | None) -> Iterator[tuple[str, str]]:
     if not ingestr:
         yield (
             "ingestr",
-            "give its program with --ingestr (pip install 'ingestr<0.15', in a venv; later ones fetch programs from outside the index)",
+            "give its program with --ingestr (pip install 'ingestr<0.15' in a venv of its own)",
         )
 
 
