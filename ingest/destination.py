@@ -22,6 +22,7 @@ from ingest.declaration import Source, Table
 from ingest.errors import LoadError
 from ingest.raw_tables import BOOKS, LOAD_COLUMNS, Part
 from ingest.readers import FileSeen, TableState
+from ingest.session import FRESH_FILES
 from ingest.types import hint, literal, quote
 
 
@@ -49,6 +50,8 @@ class Destination:
             # 1.1, and with a quarter less processor time; raw rows have no order to keep.
             con.execute("set memory_limit = '700MB'")
             con.execute("set preserve_insertion_order = false")
+            for name, value in FRESH_FILES.items():
+                con.execute(f"set {name} = {str(value).lower()}")
             self._con = con
             yield
         finally:

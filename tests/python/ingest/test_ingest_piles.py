@@ -1,11 +1,13 @@
 """The piles of a batch: every row on the pile of its fate, whatever the mixture."""
 
+import shutil
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from ingest.piles import Piles, numbered, write
+from ingest.session import open_session
 
 _ROWS = 100_000
 
@@ -61,6 +63,26 @@ def test_an_empty_batch_has_no_piles(tmp_path: Path) -> None:
     with duckdb.connect() as con:
         select = f"select i, {numbered(1, 'false', None)} as _load_number from range(0) t(i)"
         assert write(con, select, tmp_path) == {"accepted": [], "dead": [], "reread": []}
+
+
+def test_a_batch_is_never_taken_for_the_one_before(tmp_path: Path) -> None:
+    folder = tmp_path / "batches"
+    with open_session(tmp_path / "scratch") as con:
+        assert _mistaken(con, folder) == 0
+        con.execute("set enable_external_file_cache = true")
+        assert _mistaken(con, folder) > 0, "DuckDB no longer needs FRESH_FILES"
+
+
+def _mistaken(con: duckdb.DuckDBPyConnection, folder: Path) -> int:
+    """Of 20 batches at one path, alternately new and held already, those on the wrong pile."""
+    mistaken = 0
+    for number in range(1, 21):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        fate, held = ("reread", "true") if number % 2 else ("accepted", "false")
+        select = f"select i, {numbered(number, 'false', held)} as _load_number from range(3) t(i)"
+        mistaken += not write(con, select, folder)[fate]
+    return mistaken
 
 
 def _read(con: duckdb.DuckDBPyConnection, path: Path, count: int) -> list[tuple[int, int | None]]:
