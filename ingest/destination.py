@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import tenacity
 
+from ingest import stored_state
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
 from ingest.raw_tables import BOOKS, LOAD_COLUMNS, Part
@@ -75,7 +76,11 @@ class Destination:
             dataset_name=self._source.raw_schema,
         )
         with _DestinationErrors(self._source):
+            if self._has("_dlt_pipeline_state"):
+                stored_state.drop_torn(self, self._execute)
             self._pipeline.sync_destination()
+            if self._has("_loads"):
+                self._settle_state()
             self._undo()
             self._make_tables(types)
 
@@ -85,8 +90,14 @@ class Destination:
         return int(self._state().get("load_number", 0))
 
     def state(self, table: Table) -> TableState:
-        """What the last finished load left as the table's state."""
-        return dict(self._state().get("tables", {}).get(table.name, {}))
+        """What the last finished load left as the table's state.
+
+        A position in a column that is the cursor no longer says nothing of the present one.
+        """
+        state = dict(self._state().get("tables", {}).get(table.name, {}))
+        if state.get("cursor_column", table.ingest.cursor) != table.ingest.cursor:
+            del state["cursor"], state["cursor_column"]
+        return state
 
     def commit(self, number: int, parts: Iterable[Part], states: dict[str, TableState]) -> None:
         """Bring all parts in as load `number`, with the tables' new states, or not at all.
@@ -146,6 +157,13 @@ class Destination:
         state: dict[str, Any] = sources.get(self._source.name, {})
         return state
 
+    def _settle_state(self) -> None:
+        """Make the state that of the newest load in the book, which goes by number, not by time."""
+        newest, own = stored_state.by_the_book(self, self._source, self.finished)
+        if newest != self.finished:
+            with self._pipeline.managed_state() as state:
+                state.setdefault("sources", {})[self._source.name] = {**own, "load_number": newest}
+
     def _undo(self) -> None:
         """Delete, by number, the rows of loads that did not finish."""
         for table in self._tables():
@@ -153,6 +171,12 @@ class Destination:
             where = f"from {self.relation(table)} where {column} > {self.finished}"
             if self.any(where):
                 self._execute(f"delete {where}")
+
+    def _has(self, table: str) -> bool:
+        return self.any(
+            "from duckdb_tables() where database_name = current_database() and schema_name = "
+            f"{literal(self._source.raw_schema)} and table_name = {literal(table)}"
+        )
 
     def _tables(self) -> list[str]:
         rows = self.arrow(
@@ -168,6 +192,14 @@ class Destination:
         there = set(self._tables())
         wanted = {name: {**columns, **LOAD_COLUMNS} for name, columns in types.items()}
         missing = {n: c for n, c in {**wanted, **BOOKS}.items() if n not in there}
+        if lost := sorted(missing.keys() & self._state().get("tables", {}).keys()):
+            raise LoadError(
+                f"{', '.join(lost)} of the schema {self._source.raw_schema!r} is gone, though "
+                "loads brought rows into it",
+                where=self._source.where,
+                mend="bring it back from a backup; or, to read the whole source anew, drop the "
+                "schema with all its tables",
+            )
         if missing:
             # dlt makes a table for a file that is imported with just the columns that are given
             parts = [

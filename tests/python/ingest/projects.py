@@ -2,7 +2,9 @@
 
 import json
 import os
+import sqlite3
 from collections import Counter
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -146,3 +148,23 @@ def _parsed(text: str) -> Any:
         return json.loads(text)
     except ValueError:
         return text
+
+
+class Shop:
+    """A SQLite database with the table `lines`."""
+
+    def __init__(self, project: Project, folder: Path, columns: str = "id, amount, updated_at"):
+        self.path = folder / "shop.sqlite"
+        project.env["DB"] = f"sqlite:///{self.path}"
+        self.run(f"create table lines ({columns})")
+
+    def run(self, sql: str, *rows: tuple[Any, ...]) -> None:
+        with closing(sqlite3.connect(self.path)) as con, con:
+            if rows:
+                con.executemany(sql, rows)
+            else:
+                con.execute(sql)
+
+    def put(self, *rows: tuple[Any, ...]) -> None:
+        marks = ", ".join("?" * len(rows[0]))
+        self.run(f"insert into lines values ({marks})", *rows)
