@@ -207,6 +207,7 @@ class Loader:
             held = held_rows(destination, table, batch, types, self._kept[table.name])
             try:
                 checked = checker.check(table, batch, types, kept, held)
+                batch.confirm()
             except (duckdb.Error, IngestError) as error:
                 if is_transient(error):
                     raise

@@ -6,7 +6,8 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
-from urllib.parse import unquote
+from urllib.parse import quote as quote_url
+from urllib.parse import quote_plus, unquote
 
 import duckdb
 from dlt.common.normalizers.naming.snake_case import NamingConvention
@@ -46,6 +47,8 @@ class Batch:
         cursor_from: the lower bound asked of the source; None for a read from the start.
         unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
         files: the files that were read or recognised.
+        confirm: called when the batch has been read; raises SourceError where the source changed
+            meanwhile, so that the batch cannot be trusted.
     """
 
     relation: str
@@ -54,6 +57,7 @@ class Batch:
     cursor_from: str | None = None
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
+    confirm: Callable[[], None] = lambda: None
 
 
 class Reader(Protocol):
@@ -132,7 +136,8 @@ def _secret_texts(value: Any, env: Environment, key: str) -> Iterator[str]:
         match = _ENV.fullmatch(value)
         text = env.get(match[1], "") if match else value
         if match or _SECRET_KEY.search(key):
-            yield text
+            # as it is, and as it stands in the address that a client's error shows
+            yield from (text, quote_url(text, safe=""), quote_plus(text))
         if url := _URL.fullmatch(text):
             meant = unquote(url["password"])
             yield from (url["password"], meant, quoted(meant), quoted(meant)[1:-1])

@@ -6,10 +6,12 @@ file that changed under its name is read as a new one. A file that cannot be rea
 the others are loaded, it is named at the end, and tried again by the next run.
 """
 
+import hashlib
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import duckdb
 
@@ -41,7 +43,17 @@ _FORMATS: dict[str, FileFormat] = {
 }
 _COMPRESSED = (".gz", ".zst")
 _PARQUET_BYTES = 64 * 1024 * 1024  # of Parquet in one batch, about 15 M rows of the sample's files
+_EMPTY = hashlib.sha256(b"").hexdigest()
 _FILE = "file:name"  # what the column of file names is called, that no column of a file is
+
+
+@dataclass
+class _Taking:
+    """The taking of one table's files: whose contents are known, and which cannot be read."""
+
+    table: Table
+    contents: dict[str, str] = field(default_factory=dict)
+    broken: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager
@@ -65,7 +77,6 @@ class FilesReader:
     ) -> None:
         self._con, self._place, self._scratch, self._seen = con, place, scratch, seen
         self._paths: dict[str, Path] = {}
-        self._contents: dict[str, str] = {}
 
     def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """New files: Parquet several at a time, others one by one.
@@ -73,70 +84,78 @@ class FilesReader:
         Raises:
             SourceError: at the end, when a file could not be read; it is tried again next time.
         """
-        broken: dict[str, str] = {}
+        taking = _Taking(table)
         bundle: list[FileSeen] = []
         known = list(self._seen(table))
         # only what was read itself can be repeated: a file that is torn may be so by chance
-        self._contents = {f.hash: f.path for f in known if f.repeats is None}
-        for file in self._new_files(table, known):
-            if bundle and file.hash in {other.hash for other in bundle}:
-                yield from self._tried(table, bundle, "parquet", broken)
+        taking.contents = {_content(f): f.path for f in known if f.repeats is None}
+        for file in self._new_files(taking, known):
+            if bundle and _content(file) in map(_content, bundle):
+                yield from self._tried(taking, bundle, "parquet")
                 bundle = []
-            file = replace(file, repeats=self._contents.get(file.hash))
+            file = replace(file, repeats=taking.contents.get(_content(file)))
             try:
                 kind = self._format(table, file.path)
             except SourceError as error:
-                broken[file.path] = error.message
+                taking.broken[file.path] = error.message
                 continue
-            if file.repeats is None and kind == "parquet":
-                bundle.append(file)
-                if sum(f.size for f in bundle) >= _PARQUET_BYTES:
-                    yield from self._tried(table, bundle, kind, broken)
-                    bundle = []
+            if file.repeats is not None or kind != "parquet":
+                yield from self._tried(taking, [file], kind)
                 continue
-            yield from self._tried(table, [file], kind, broken)
+            # only files of one shape: a double beside a bigint would make doubles of both
+            if bundle and self._shape(file) != self._shape(bundle[0]):
+                yield from self._tried(taking, bundle, kind)
+                bundle = []
+            bundle.append(file)
+            if sum(f.size for f in bundle) >= _PARQUET_BYTES:
+                yield from self._tried(taking, bundle, kind)
+                bundle = []
         if bundle:
-            yield from self._tried(table, bundle, "parquet", broken)
-        if broken:
+            yield from self._tried(taking, bundle, "parquet")
+        if taking.broken:
             raise SourceError(
-                f"{len(broken)} file(s) of {table.label} cannot be read: "
-                + "; ".join(f"{name}: {why}" for name, why in broken.items()),
+                f"{len(taking.broken)} file(s) of {table.label} cannot be read: "
+                + "; ".join(f"{name}: {why}" for name, why in taking.broken.items()),
                 where=table.where,
                 mend="have the file sent again; it is read when it is whole",
             )
 
     def _tried(
-        self, table: Table, files: list[FileSeen], kind: FileFormat, broken: dict[str, str]
+        self, taking: "_Taking", files: list[FileSeen], kind: FileFormat
     ) -> Generator[Batch, None, None]:
         """The files in one batch; when that fails, here or in the check, each by itself."""
         try:
-            yield self._batch(table, files, kind)
-            self._contents |= {file.hash: file.path for file in files if file.repeats is None}
+            batch = self._batch(taking.table, files, kind)
+            yield replace(batch, confirm=lambda: self._place.confirm(files))
+            taking.contents |= {_content(f): f.path for f in files if f.repeats is None}
         except (duckdb.Error, IngestError) as error:
             if len(files) > 1:
                 for file in files:
-                    yield from self._tried(table, [file], kind, broken)
+                    yield from self._tried(taking, [file], kind)
                 return
-            text = error.message if isinstance(error, IngestError) else str(error)
-            broken[files[0].path] = text.splitlines()[0]
+            taking.broken[files[0].path] = _first_line(error)
 
     def _batch(self, table: Table, files: list[FileSeen], kind: FileFormat) -> Batch:
         (first, *_) = files
         if kind == "parquet" and first.repeats is None:
             return self._parquet(table, files)
-        if first.repeats is not None or first.size == 0:
+        if first.repeats is not None or first.hash == _EMPTY:
             shape = {c.name: "VARCHAR" for c in table.columns}
             nothing = ", ".join([*(f"null::varchar as {quote(name)}" for name in shape), "''"])
             return Batch(f"select {nothing} as _source where false", shape, files=(first,))
         return self._csv(table, first) if kind == "csv" else self._jsonl(table, first)
 
-    def _new_files(self, table: Table, known: list[FileSeen]) -> Iterator[FileSeen]:
+    def _new_files(self, taking: "_Taking", known: list[FileSeen]) -> Iterator[FileSeen]:
         quick = {(f.path, f.size, f.modified_ns) for f in known}
         places = {(f.path, f.hash) for f in known}
-        for found in self._place.list(str(table.ingest.files)):
+        for found in self._place.list(str(taking.table.ingest.files)):
             if (found.name, found.size, found.modified_ns) in quick:
                 continue
-            self._paths[found.name], digest = self._place.fetch(found)
+            try:
+                self._paths[found.name], digest = self._place.fetch(found)
+            except (OSError, SourceError) as error:
+                taking.broken[found.name] = _first_line(error)
+                continue
             if (found.name, digest) not in places:
                 yield FileSeen(found.name, found.size, found.modified_ns, digest)
 
@@ -144,15 +163,10 @@ class FilesReader:
         paths = ", ".join(literal(glob_free(self._paths[file.path])) for file in files)
         hive = any("=" in part for file in files for part in PurePosixPath(file.path).parts[:-1])
         scan = (
-            f"read_parquet([{paths}], union_by_name=true, filename={literal(_FILE)}, "
+            f"read_parquet([{paths}], filename={literal(_FILE)}, "
             f"file_row_number=true, hive_partitioning={str(hive).lower()}, "
             "hive_types_autocast=false)"
         )
-        for file in files:  # a file cut short is found by its footer, before the batch is begun
-            self._con.execute(
-                "select count(*) from parquet_metadata("
-                f"{literal(glob_free(self._paths[file.path]))})"
-            )
         columns = self._con.execute(f"describe from {scan}").fetchall()
         own = [row[0] for row in columns if row[0] not in (_FILE, "file_row_number")]
         names = raw_names(table, own)
@@ -160,6 +174,17 @@ class FilesReader:
         origin = f"substr({quote(_FILE)}, {cut}) || ':' || (file_row_number + 1)"
         relation = f"select {renamed(names)}, {origin} as _source from {scan}"
         return Batch(relation, described(self._con, relation), files=tuple(files))
+
+    def _shape(self, file: FileSeen) -> list[Any] | None:
+        """The columns of a Parquet file with their types; None where its footer cannot be read."""
+        path = literal(glob_free(self._paths[file.path]))
+        try:
+            return self._con.execute(
+                "select name, type, converted_type, logical_type, num_children, scale, precision "
+                f"from parquet_schema({path})"
+            ).fetchall()
+        except duckdb.Error:
+            return None
 
     def _csv(self, table: Table, file: FileSeen) -> Batch:
         text = unpacked(self._paths[file.path], self._scratch)
@@ -193,3 +218,15 @@ class FilesReader:
                 "meta.ingest"
             )
         return _FORMATS[suffix]
+
+
+def _content(file: FileSeen) -> str:
+    """What a file says: its content, and the values in the names of its folders (`day=…/`)."""
+    return "/".join([file.hash, *(part for part in PurePosixPath(file.path).parts if "=" in part)])
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    text = error.message if isinstance(error, IngestError) else str(error)
+    return text.splitlines()[0]

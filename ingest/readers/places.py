@@ -2,13 +2,14 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from ingest.errors import SourceDownError, SourceError
+from ingest.readers import FileSeen
 
 _CHUNK = 1 << 20
 _PASSING = ("network_connection", "slow_down", "service_unavailable", "timeout", "internal_failure")
@@ -34,6 +35,14 @@ class Place(Protocol):
 
     def fetch(self, found: Found) -> tuple[Path, str]:
         """The file on this machine and the SHA-256 of its content."""
+        ...
+
+    def confirm(self, files: Sequence[FileSeen]) -> None:
+        """The files, read by now, are still as they were listed.
+
+        Raises:
+            SourceError: one has changed, so what was read may be neither the old nor the new one.
+        """
         ...
 
 
@@ -80,6 +89,15 @@ class _Folder:
         with path.open("rb") as opened:
             return path, hashlib.file_digest(opened, "sha256").hexdigest()
 
+    def confirm(self, files: Sequence[FileSeen]) -> None:
+        for file in files:
+            path = self.base / file.path
+            if not path.exists():
+                continue  # a drop that is tidied up: what was read was the whole file
+            stat = path.stat()
+            if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
+                raise SourceError("it changed while it was read")
+
 
 class _Bucket:
     """Objects are copied to the scratch folder, and hashed on the way."""
@@ -118,15 +136,17 @@ class _Bucket:
             raise self._error(error) from None
         return path, digest.hexdigest()
 
+    def confirm(self, files: Sequence[FileSeen]) -> None:
+        """What is read is a copy of our own."""
+
     def _error(self, error: OSError) -> SourceError | SourceDownError:
-        kind = SourceError
         if any(word in str(error).lower() for word in _PASSING):
             return SourceDownError(
                 f"the object store does not answer: {_first(error)}",
                 where=self._where,
                 mend="the next run reads on from where this one was",
             )
-        return kind(f"the object store refused: {_first(error)}", where=self._where)
+        return SourceError(f"the object store refused: {_first(error)}", where=self._where)
 
 
 def _regex(pattern: str) -> str:
