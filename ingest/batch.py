@@ -20,6 +20,8 @@ from ingest.piles import Piles, numbered, write
 from ingest.readers import Batch, FileSeen, TableState
 from ingest.types import glob_free, literal, quote
 
+_HELD = quote("row:held")  # `:` cannot stand in the name of a column of raw
+
 
 @dataclass
 class Checked:
@@ -106,7 +108,9 @@ class Checker:
         checked.size = sum(p.stat().st_size for p in checked.accepted_files + checked.dead_files)
         checked.state = {**batch.state}
         if cursor := table.ingest.cursor:
-            files = [path for pile in piles.values() for path, _ in pile]
+            # a dead row is known again by its id: were its cursor to count, one typing error of
+            # nine digits would hide all that comes after it
+            files = [path for pile in ("accepted", "reread") for path, _ in piles[pile]]
             checked.state |= self._watermark(cursor, types[cursor], batch.state, files)
         return checked
 
@@ -116,17 +120,17 @@ class Checker:
         if held.rows is not None and held.rows.num_rows:
             self._con.register("held_rows", held.rows)
             same = " and ".join(f"b.{name} is not distinct from h.{name}" for name in names)
-            held_rows = "select distinct *, true as held from held_rows"
+            held_rows = f"select distinct *, true as {_HELD} from held_rows"
             if not table.ingest.primary_key:
                 # without a key two equal rows are two rows: the second is news when raw has one
                 nth = 'row_number() over (partition by {}) as "row:copy"'
                 good = nth.format(", ".join([*names, f"{BROKEN} is null"]))
                 select = f"select *, {good} from ({select})"
                 every = nth.format(", ".join(names))
-                held_rows = f"select *, {every}, true as held from held_rows"
+                held_rows = f"select *, {every}, true as {_HELD} from held_rows"
                 same += ' and b."row:copy" = h."row:copy"'
             join = f"left join ({held_rows}) h on {same}"
-            known = "h.held"
+            known = f"h.{_HELD}"
         dead = f"to_json({{'s': b._source, 'r': b.{BROKEN}, 'p': {shape.payload('b')}}})::varchar"
         columns = ", ".join(f"b.{name}" for name in names)
         number = numbered(self._number, f"b.{BROKEN} is not null", known)
@@ -188,20 +192,21 @@ class Checker:
     ) -> TableState:
         """Where the next read starts: what the reader gave, else the highest cursor of the rows.
 
-        A time that has not come yet never counts: one row of the year 9999 would hide all that
-        comes after it.
+        A time that has not come yet never counts, nor does infinity: one row of the year 9999 would
+        hide all that comes after it.
         """
         if "cursor" in given:
             top = f"try_cast({literal(str(given['cursor']))} as {kind})"
         elif files:
             listed = ", ".join(literal(glob_free(path)) for path in files)
-            top = f"(select max({quote(cursor)}) from read_parquet([{listed}]))"
+            finite = f" where isfinite({quote(cursor)})" if kind in ("DOUBLE", "FLOAT") else ""
+            top = f"(select max({quote(cursor)}) from read_parquet([{listed}]){finite})"
         else:
             return {}
         if kind == "DATE" or kind.startswith("TIMESTAMP"):
             top = f"case when {top} is not null then least({top}, {self._at}::{kind}) end"
         value = self._one(f"select ({top})::varchar")
-        return {} if value is None else {"cursor": value}
+        return {} if value is None else {"cursor": value, "cursor_column": cursor}
 
     def _one(self, sql: str) -> Any:
         row = self._con.execute(sql).fetchone()

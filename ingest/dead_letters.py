@@ -183,7 +183,7 @@ class DeadLetters:
         line is read once, so nothing else can have brought it.
         """
         raw = self._destination.relation(table.name)
-        there = self._destination.columns(table.name)
+        there, nth = self._destination.columns(table.name), quote("row:copy")
         same = " and ".join(
             f"a.{quote(n)} is not distinct from r.{quote(n)}" if n in there else f"a.{n} is null"
             for n in columns
@@ -192,15 +192,15 @@ class DeadLetters:
             known = f"where not exists (select 1 from {raw} r where {same})"
         elif self._source.ingest.kind != "files":
             known = (
-                f"where nth > (select count(*) from {raw} r "
+                f"where {nth} > (select count(*) from {raw} r "
                 f"where {same} and r._load_number > a._replayed_from)"
             )
         else:
             known = ""
         equal, file = ", ".join(map(quote, columns)), literal(glob_free(path))
         return self._destination.arrow(
-            "select a.* exclude (nth) from (select *, row_number() over "
-            f"(partition by {equal}) as nth from read_parquet({file})) a {known}"
+            f"select a.* exclude ({nth}) from (select *, row_number() over "
+            f"(partition by {equal}) as {nth} from read_parquet({file})) a {known}"
         )
 
     def _commit(

@@ -5,6 +5,7 @@ and under a column's `config.meta` is ours and is checked strictly.
 """
 
 import difflib
+import math
 import re
 from collections.abc import Iterable
 from datetime import timedelta
@@ -25,12 +26,17 @@ def _lag(value: object) -> object:
     """`1 hour`, `30 minutes` as a timedelta; a number stays one (for a cursor that is a number)."""
     if isinstance(value, bool):
         raise ValueError("write a lag as a number and a unit, like '1 hour'")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError("a lag is a finite number, or a number and a unit, like '1 hour'")
     if not isinstance(value, str):
         return value
     match = re.fullmatch(r"(\d+)\s+(second|minute|hour|day|week)s?", value.strip())
     if not match:
         raise ValueError("write a lag as a number and a unit, like '1 hour' or '3 days'")
-    return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    try:
+        return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
+    except OverflowError:
+        raise ValueError("this lag is longer than time itself") from None
 
 
 def _listed(value: object) -> object:

@@ -5,6 +5,7 @@ from ingest.declaration import Table
 from ingest.destination import Destination
 from ingest.errors import ContractError
 from ingest.readers import Batch
+from ingest.readers.bounds import FIRST_YEAR, is_time
 from ingest.types import glob_free, literal, quote
 
 
@@ -38,6 +39,9 @@ def held_rows(
         cursor = quote(table.ingest.cursor)
         low = f"try_cast({literal(batch.cursor_from)} as {types[table.ingest.cursor]})"
         where = f"{cursor} >= {low} or {cursor} is null"
+        if is_time(types[table.ingest.cursor]):
+            # SQLite's times are text, and what sorts before every time is read each time
+            where += f" or {cursor} < '{FIRST_YEAR}-01-01'"
     # a column that is declared or found only now is null in every row that raw holds
     wanted = dict.fromkeys([*types, *batch.found])
     columns = ", ".join(
@@ -51,16 +55,15 @@ def held_rows(
 def _news_of(table: Table, raw: str, where: str) -> str:
     """The rows of raw that a batch may repeat.
 
-    Versions without a date have only their order: what changed from A to B and back to A is news,
-    so of these only the newest of each key is held.
+    What changed from A to B and back to A is news, also where the version is the same or is not
+    known: so only the newest row of each version of a key is held.
     """
     version, key = table.ingest.version or table.ingest.cursor, table.ingest.primary_key
     if not key:
         return f"from {raw} where {where}"
-    dated = f"{quote(version)} is not null" if version else "false"
+    same = ", ".join(map(quote, [*key, *([version] if version else [])]))
     load = "coalesce(_replayed_from, _load_number)"
-    newest = f"max({load}) over (partition by {', '.join(map(quote, key))}, {dated})"
-    return f"select * from {raw} where {where} qualify {dated} or {load} = {newest}"
+    return f"from {raw} where {where} qualify {load} = max({load}) over (partition by {same})"
 
 
 def is_new_snapshot(destination: Destination, checked: Checked) -> bool:
@@ -75,12 +78,13 @@ def is_new_snapshot(destination: Destination, checked: Checked) -> bool:
     own = f"from {raw} where _replayed_from is null"
     last = f"{own} and _load_number = (select max(_load_number) {own})"
     before = destination.count(last)
-    if checked.accepted < before * table.ingest.min_share:
+    if before and checked.fetched < max(1, before * table.ingest.min_share):
         raise ContractError(
-            f"the read gave {checked.accepted} rows, the last snapshot has {before}: "
+            f"the read gave {checked.fetched} rows, the last snapshot has {before}: "
             "this looks like a truncated read, and the last snapshot stays",
             where=table.where,
-            mend="look at the source; where the rows are rightly gone, lower min_share for one run",
+            mend="look at the source; where the rows are rightly gone, lower min_share for one run "
+            "(a read of no rows at all is never taken)",
         )
     if checked.accepted != before or checked.dead or not checked.accepted_files:
         return checked.accepted != before or bool(checked.dead)

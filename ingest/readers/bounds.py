@@ -1,10 +1,13 @@
 """Cursors: where the next read starts, and where a long read is cut into windows."""
 
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, localcontext
 
 from ingest.declaration import Table
 from ingest.types import INTEGERS, is_decimal
+
+FIRST_YEAR = 1000
+"""Times before it are read each time from SQLite, whose times are text."""
 
 
 def is_time(kind: str) -> bool:
@@ -36,7 +39,8 @@ def lower_bound(cursor: str | None, kind: str, table: Table) -> str | None:
             when = _moment(cursor) - (lag if isinstance(lag, timedelta) else timedelta(0))
             return when.date().isoformat() if kind == "DATE" else shown(when)
         if is_number(kind) and not isinstance(lag, timedelta):
-            return str(Decimal(cursor) - Decimal(str(lag)))
+            with localcontext(prec=80):  # no digit of a decimal(38, …) is rounded away
+                return format(Decimal(cursor) - Decimal(str(lag)), "f")
     except (ValueError, OverflowError, InvalidOperation):
         return None
     return cursor
@@ -49,7 +53,8 @@ def _moment(text: str) -> datetime:
 
 def shown(when: datetime) -> str:
     """The moment as databases write it, without the microseconds that are none."""
-    return when.strftime("%Y-%m-%d %H:%M:%S.%f").removesuffix(".000000")
+    # not strftime, which writes the year 1 as "1"
+    return when.isoformat(sep=" ", timespec="microseconds").removesuffix(".000000")
 
 
 def between(first: object, last: object, windows: int) -> list[str]:
@@ -61,7 +66,7 @@ def between(first: object, last: object, windows: int) -> list[str]:
         if isinstance(first, date) or not str(first).lstrip("-").isdigit():
             start, end = _moment(str(first)), _moment(str(last))
             step = (end - start) / windows
-            cuts = [f"{start + step * i:%Y-%m-%d %H:%M:%S}" for i in range(1, windows)]
+            cuts = [shown((start + step * i).replace(microsecond=0)) for i in range(1, windows)]
         else:
             width = (int(str(last)) - int(str(first))) / windows
             cuts = [str(int(str(first)) + int(width * i)) for i in range(1, windows)]

@@ -29,7 +29,7 @@ from ingest.readers import (
 )
 from ingest.readers.bounds import lower_bound
 from ingest.readers.json_rows import json_relation
-from ingest.types import glob_free, literal
+from ingest.types import glob_free, literal, quote
 
 _PAGE = 10_000  # items put down at a time
 
@@ -89,9 +89,9 @@ class ResourceReader:
         relation, unparsable = json_relation(self._con, table, rows)
         if low is not None and cursor is not None:
             # an API may give more than it was asked for: what is older is looked up too
+            first = f"min(try_cast({quote(cursor)} as {kind}))"
             row = self._con.execute(
-                f"select least(min(try_cast({cursor} as {kind})), {literal(low)}::{kind})::varchar "
-                f"from ({relation})"
+                f"select least({first}, {literal(low)}::{kind})::varchar from ({relation})"
             ).fetchone()
             low = row[0] if row else low
         yield Batch(

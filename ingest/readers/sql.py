@@ -100,6 +100,8 @@ class SqlReader:
             return
         kind = cursor_kind(self._con, table)
         column, value = self._quote(cursor), self._value(kind, columns[cursor])
+        if self._engine == "sqlite" and is_number(kind) and columns[cursor] == "VARCHAR":
+            column = lite.as_number(column)
         low = lower_bound(state.get("cursor"), kind, table)
         if low is not None and self._engine == "sqlite" and is_time(kind):
             # times are text there, of many forms: the bare day sorts before each of them

@@ -57,6 +57,10 @@ class SqlTable:
             column = next((c for c in reflected.c if c.name.lower() == cursor), None)
             if column is None or low is None:
                 return query
+            if is_time(kind) and self._engine.dialect.name == "sqlite":
+                # times are text there, of many forms: the bare day sorts before each of them
+                as_text = sqlalchemy.type_coerce(column, sqlalchemy.String)
+                return query.where((as_text >= low[:10]) | column.is_(None))
             return query.where((column >= _bound(low, kind, column)) | column.is_(None))
 
         name = table.ingest.table or table.name

@@ -24,6 +24,12 @@ def taken(table: Table, names: dict[str, str]) -> str:
     )
 
 
+def as_number(column: str) -> str:
+    """A text column as the number in it, for SQLite; other text stays, and sorts above them all."""
+    other = f"{column} glob '*[^-+.0-9eE]*' or trim({column}) = ''"
+    return f"(case when {other} then {column} else cast({column} as numeric) end)"
+
+
 def checked(names: dict[str, str]) -> str:
     """A condition, for DuckDB, that fails loudly on a row whose text is not UTF-8.
 

@@ -15,6 +15,7 @@ ROWS = [
     {"id": 3, "updatedAt": None, "name": "c", "tags": []},
 ]
 asked: list[str | None] = []
+numbered: list[dict[str, int]] = []
 
 
 @dlt.source
@@ -47,6 +48,11 @@ def plain(count: int = 2) -> list[Any]:
         for i in range(count)
     ]
     return [*rows, "no object", 7, None, {"id": "x"}, {"id": 9, "note": "\ud800"}]
+
+
+def count() -> list[dict[str, int]]:
+    """What a test put there."""
+    return list(numbered)
 
 
 def pandas() -> Iterator[Any]:

@@ -218,3 +218,13 @@ def test_the_same_bad_line_twice_is_two_letters(project: Project, tmp_path: Path
     _put(tmp_path, "b.jsonl", {"id": 1, "qty": -1})
     project.load(node)
     assert len({letter.id for letter in _letters(project).open_letters()}) == 3
+
+
+def test_a_column_may_be_called_nth(project: Project, tmp_path: Path) -> None:
+    node = _node(tmp_path, {"id": {"data_type": "bigint", "check": "id > 0"}, "nth": "varchar"},
+                 primary_key=[])  # fmt: skip
+    _put(tmp_path, "a.jsonl", {"id": -1, "nth": "x"}, {"id": -1, "nth": "x"})
+    project.load(node)
+    project.declare(_node(tmp_path, {"id": "bigint", "nth": "varchar"}, primary_key=[]))
+    assert _letters(project).replay("run")[0].replayed == 2
+    assert project.raw("drop.rows") == [(-1, "x"), (-1, "x")]

@@ -322,6 +322,16 @@ def test_redaction() -> None:
     assert redact("nothing to hide: 5 rows", ("",)) == "nothing to hide: 5 rows"
 
 
+def test_a_token_is_hidden_as_an_address_writes_it(project: Project) -> None:
+    token = "canary/ab+cd=="
+    project.env["TOKEN"] = token
+    made = table("lines", {"id": "bigint"}, endpoint={"path": "x", "params": {"sig": "env:TOKEN"}})
+    node = source("shop", made, kind="rest", client={"base_url": "http://127.0.0.1:1/"})
+    (error,) = project.load(node).errors
+    assert "sig=***" in str(error)
+    assert "canary" not in str(error)
+
+
 def test_a_bug_is_told_without_a_traceback(
     project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,17 +1,18 @@
 """The watermark: no row at an edge is missed, none is loaded twice, whatever the cursor is like."""
 
 import random
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import psycopg
 import pytest
-from projects import Project, source, table
+from projects import Project, Shop, source, table
 from services import postgres
+
+from ingest.declaration import Table, TableIngest
+from ingest.readers.bounds import lower_bound
 
 COLUMNS = {
     "id": {"data_type": "bigint", "required": True},
@@ -25,31 +26,6 @@ def _node(**ingest: Any) -> dict[str, Any]:
     given = {"primary_key": ["id"], "cursor": "updated_at", "max_dead": 1, **ingest}
     columns = given.pop("columns", COLUMNS)
     return source("shop", table("lines", columns, **given), kind="sql", url="env:DB")
-
-
-class Shop:
-    """A SQLite database with the table `lines`."""
-
-    def __init__(self, project: Project, folder: Path, columns: str = "id, amount, updated_at"):
-        self.path = folder / "shop.sqlite"
-        project.env["DB"] = f"sqlite:///{self.path}"
-        self.run(f"create table lines ({columns})")
-
-    def run(self, sql: str, *rows: tuple[Any, ...]) -> None:
-        with closing(sqlite3.connect(self.path)) as con, con:
-            if rows:
-                con.executemany(sql, rows)
-            else:
-                con.execute(sql)
-
-    def put(self, *rows: tuple[Any, ...]) -> None:
-        marks = ", ".join("?" * len(rows[0]))
-        self.run(f"insert into lines values ({marks})", *rows)
-
-
-@pytest.fixture
-def shop(project: Project, tmp_path: Path) -> Shop:
-    return Shop(project, tmp_path)
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +157,68 @@ def test_other_cursors(
     project.check_books("shop")
 
 
+def test_text_that_is_a_number_is_a_cursor(project: Project, shop: Shop) -> None:
+    shop.run("drop table lines")
+    shop.run("create table lines (id text, amount integer)")
+    shop.put(("8", 1), ("9", 1))
+    node = _node(columns={"id": "bigint", "amount": "integer"}, cursor="id")
+    assert not project.load(node).errors
+    shop.put(("10", 1), ("11", 1), ("", 1), ("1 0", 1))
+    assert not project.load().errors
+    assert [row[0] for row in project.raw("shop.lines")] == [8, 9, 10, 11]
+    assert _last(project) == (5, 1, 2, 2)
+    assert not project.load().loads
+
+
+def test_a_dead_row_hides_nothing(project: Project, shop: Shop) -> None:
+    columns = {"id": {"data_type": "bigint", "check": "id < 1000000"}, "amount": "integer"}
+    shop.put((1, 1, None), (2, 1, None), (9 * 10**18, 1, None))
+    assert not project.load(_node(columns=columns, cursor="id")).errors
+    shop.put((3, 1, None), (4, 1, None))
+    assert not project.load().errors
+    assert [row[0] for row in project.raw("shop.lines", "id")] == [1, 2, 3, 4]
+    assert len(project.dead("shop.lines")) == 1
+    assert not project.load().loads
+
+
+def test_infinity_hides_nothing(project: Project, shop: Shop) -> None:
+    columns = {"id": "bigint", "amount": "double"}
+    shop.put((1, 1.5, None), (2, float("inf"), None))
+    assert not project.load(_node(columns=columns, cursor="amount")).errors
+    shop.put((3, 2.5, None))
+    assert not project.load().errors
+    assert [row[0] for row in project.raw("shop.lines", "id")] == [1, 2, 3]
+    assert not project.load().loads
+
+
+@pytest.mark.parametrize("window", [2, 2_000_000])
+def test_the_first_century_comes_once(project: Project, shop: Shop, window: int) -> None:
+    shop.put((0, 1, "0001-01-01 00:00:00"))
+    shop.put(*((i, 1, f"2017-01-0{i} 00:00:00") for i in range(1, 6)))
+    assert not project.load(_node(window=window)).errors
+    shop.put((7, 1, "0001-01-01 00:00:00"), (8, 1, "2017-02-01 00:00:00"))
+    for _ in range(3):
+        assert not project.load().errors
+    assert [row[0] for row in project.raw("shop.lines")] == [0, 1, 2, 3, 4, 5, 7, 8]
+
+
+def test_back_to_what_it_was_under_the_same_version(project: Project, shop: Shop) -> None:
+    shop.put((1, 10, "2017-01-01"))
+    for amount in (10, 20, 10, 20):
+        shop.run(f"update lines set amount = {amount}")
+        assert not project.load(_node()).errors
+        assert not project.load().loads
+    assert project.raw("shop.lines", "_load_number, amount") == [(1, 10), (2, 20), (3, 10), (4, 20)]
+
+
+def test_a_column_may_be_called_held(project: Project, shop: Shop) -> None:
+    shop.put((1, "false", "2017-01-01 10:00:00"), (2, "true", "2017-01-01 11:00:00"))
+    shop.run("alter table lines rename column amount to held")
+    columns = {"id": "bigint", "held": "boolean", "updated_at": "timestamp"}
+    assert not project.load(_node(columns=columns, lag="2 hours")).errors
+    assert not project.load().loads
+
+
 @pytest.mark.parametrize("window", [25, 1000])
 def test_a_first_load_goes_in_windows(project: Project, shop: Shop, window: int) -> None:
     start = datetime(2017, 1, 1)
@@ -256,6 +294,28 @@ def test_a_replaced_table(project: Project, shop: Shop) -> None:
     last = "_load_number = (select max(_load_number) from raw_shop.lines)"
     assert len(project.raw(f"shop.lines where {last}")) == 3
     project.check_books("shop")
+
+
+def test_a_replaced_table_is_judged_by_what_was_read(project: Project, shop: Shop) -> None:
+    """Bad rows are dead letters, no sign of a truncated read; a read of nothing always is."""
+    shop.put(*((i, 1, None) for i in range(10)))
+    columns = {"id": "bigint", "amount": {"data_type": "integer", "check": "amount > 0"}}
+    node = _node(columns=columns, cursor=None, write_disposition="replace", min_share=0.5)
+    assert not project.load(node).errors
+    shop.run("update lines set amount = -1 where id < 6")
+    assert not project.load().errors
+    assert _last(project) == (10, 0, 4, 6)
+    shop.run("delete from lines")
+    node = _node(columns=columns, cursor=None, write_disposition="replace", min_share=0)
+    (error,) = project.load(node).errors
+    assert "the last snapshot has 4" in str(error)
+
+
+def test_a_bound_keeps_every_digit(shop: Shop) -> None:
+    made = Table(source="s", name="t", columns=(), ingest=TableIngest(lag=1), where="")
+    top = "99999999999999999999999999999999999995"
+    assert lower_bound(top, "DECIMAL(38,0)", made) == top[:-1] + "4"
+    assert lower_bound("0001-01-03 00:00:00", "TIMESTAMP", made) == "0001-01-03 00:00:00"
 
 
 def test_postgres_with_a_zone_of_its_own(project: Project, server: str) -> None:
