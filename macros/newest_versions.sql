@@ -53,7 +53,7 @@
                 order by
                     {% if version %}{{ version }} desc nulls last,{% endif %}
                     coalesce(_replayed_from, _load_number) desc, _source desc,
-                    {{ row_md5('v') }} desc
+                    {{ row_md5('v', raw) }} desc, _load_number desc
             ) as _rank
         from versions as v
         where exists (select 1 from many as few where {{ same_key }})

@@ -1,6 +1,19 @@
-{#- The md5 of all columns of one row, as text: breaks the last tie between two versions. -#}
-{% macro row_md5(alias) %}{{ return(adapter.dispatch('row_md5')(alias)) }}{% endmacro %}
+{#- The md5 of a row's declared columns, as text: breaks the last tie between two versions. A column
+    that only the source has may come at any time; it must not change which version stands.
 
-{% macro default__row_md5(alias) %}md5(cast({{ alias }} as varchar)){% endmacro %}
-
-{% macro spark__row_md5(alias) %}md5(to_json(struct({{ alias }}.*))){% endmacro %}
+    alias  the row
+    raw    the source() relation whose declaration names the columns -#}
+{% macro row_md5(alias, raw) %}
+    {%- set values = [] -%}
+    {%- for source in (graph.sources.values() if execute else [])
+            if source.schema == raw.schema and source.identifier == raw.identifier -%}
+        {%- for column in source.columns | sort -%}
+            {%- do values.append(
+                "coalesce(cast(" ~ alias ~ "." ~ column ~ " as " ~ dbt.type_string() ~ "), '~')"
+            ) -%}
+        {%- endfor -%}
+    {%- endfor -%}
+    {%- if values -%} md5(concat_ws('|', {{ values | join(', ') }}))
+    {%- else -%} md5(cast({{ alias }} as {{ dbt.type_string() }}))
+    {%- endif -%}
+{% endmacro %}

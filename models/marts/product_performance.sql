@@ -74,10 +74,11 @@ product_performance as (
     select
         lines.product_id,
         lines.week_number,
-        products.department,
-        products.brand,
-        products.product_category,
-        products.product_type,
+        -- a product that dim_products has not met yet keeps its sales, and gets its name later
+        coalesce(products.department, 'Unknown') as department,
+        coalesce(products.brand, 'Unknown') as brand,
+        coalesce(products.product_category, 'Unknown') as product_category,
+        coalesce(products.product_type, 'Unknown') as product_type,
         count(distinct lines.store_id) as store_count,
         count(distinct promoted.store_id) as promoted_store_count,
         count(lines.basket_id) as line_count,
@@ -90,7 +91,7 @@ product_performance as (
         max(lines._load_number) as _lines_load_number,
         max(promoted._load_number) as _promotions_load_number
     from lines
-    inner join products on lines.product_id = products.product_id
+    left join products on lines.product_id = products.product_id
     left join promoted
         on
             lines.product_id = promoted.product_id

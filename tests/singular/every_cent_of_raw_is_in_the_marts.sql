@@ -12,9 +12,10 @@ versions as (
         row_number() over (
             partition by basket_id, product_id
             order by
-                updated_at desc nulls last, coalesce(_replayed_from, _load_number) desc
+                updated_at desc nulls last, coalesce(_replayed_from, _load_number) desc,
+                _source desc, {{ row_md5('raw', source('pos', 'transactions')) }} desc
         ) as newest
-    from {{ source('pos', 'transactions') }}
+    from {{ source('pos', 'transactions') }} as raw
     where _load_number in (select load_number from finished)
 ),
 
