@@ -200,6 +200,10 @@ class Destination:
                 mend="bring it back from a backup; or, to read the whole source anew, drop the "
                 "schema with all its tables",
             )
+        # a column that is declared now is there for dbt, whether or not a row ever comes with it
+        for name in wanted.keys() & there:
+            if not types[name].keys() <= self.columns(name).keys():
+                missing[name] = wanted[name]
         if missing:
             # dlt makes a table for a file that is imported with just the columns that are given
             parts = [

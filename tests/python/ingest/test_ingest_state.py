@@ -98,6 +98,20 @@ def test_another_cursor_begins_anew(project: Project, shop: Shop) -> None:
     assert rows == [(1000, 1), (1000, 4), (2000, 2), (3000, 3)]
 
 
+def test_a_column_that_is_declared_now_is_there(project: Project, loaded: Shop) -> None:
+    node = _node()
+    node["tables"][0]["columns"].append({"name": "aisle", "data_type": "integer"})
+    result = project.load(node)
+    assert (result.errors, result.loads) == ([], [])
+    kinds = "select data_type from duckdb_columns() where schema_name = 'raw_shop' and "
+    assert project.sql(f"{kinds} column_name = 'aisle'") == [("INTEGER",)]
+    loaded.run("alter table lines add column aisle integer")
+    loaded.put((4, 40, "2017-01-04 10:00:00", 7))
+    assert not project.load().errors
+    assert project.raw("shop.lines", "id, aisle") == [(1, None), (2, None), (3, None), (4, 7)]
+    assert project.raw("shop.lines", "_load_number") == [(1,), (2,), (3,), (4,)]
+
+
 def _run(project: Project, sql: str) -> None:
     with duckdb.connect(str(project.warehouse)) as con:
         con.execute(sql)
