@@ -24,6 +24,8 @@ from ingest.raw_tables import BOOK, FATES, LOAD_COLUMNS, Part
 from ingest.session import open_session
 from ingest.types import glob_free, literal, quote
 
+_OLDEST_FIRST = "order by _load_number, table_name, dead_letter_id"
+
 
 @dataclass(frozen=True)
 class DeadLetter:
@@ -69,9 +71,36 @@ class DeadLetters:
         self._source, self._destination = source, destination
         self._types, self._scratch = types, scratch
 
-    def open_letters(self, table: str | None = None, limit: int | None = None) -> list[DeadLetter]:
-        """The open dead letters, oldest first."""
-        rows = self._destination.arrow(self._open_sql(table, limit)).to_pylist()
+    def open_letters(
+        self, table: str | None = None, limit: int | None = None, letter: str | None = None
+    ) -> list[DeadLetter]:
+        """The open dead letters, oldest first.
+
+        Args:
+            table: only of this table.
+            limit: at most so many.
+            letter: only that of this id.
+        """
+        return self._read(self._open(table, letter), limit)
+
+    def counts(
+        self, table: str | None = None, letter: str | None = None
+    ) -> list[tuple[str, tuple[str, ...], int]]:
+        """How many are open, by table and the rules that they break."""
+        rows = self._destination.arrow(
+            "select table_name, broken_rules, count(*) as n "
+            f"{self._open(table, letter)} group by all order by all"
+        ).to_pylist()
+        return [(r["table_name"], tuple(json.loads(r["broken_rules"])), r["n"]) for r in rows]
+
+    def find(self, start: str) -> list[DeadLetter]:
+        """The open dead letters whose id begins so."""
+        return self._read(f"{self._open()} and starts_with(dead_letter_id, {literal(start)})")
+
+    def _read(self, letters: str, limit: int | None = None) -> list[DeadLetter]:
+        rows = self._destination.arrow(
+            f"select * {letters} {_OLDEST_FIRST}" + (f" limit {limit}" if limit else "")
+        ).to_pylist()
         return [
             DeadLetter(
                 row["dead_letter_id"],
@@ -86,14 +115,17 @@ class DeadLetters:
             for row in rows
         ]
 
-    def find(self, start: str) -> list[DeadLetter]:
-        """The open dead letters whose id begins so."""
-        return [letter for letter in self.open_letters() if letter.id.startswith(start)]
-
-    def replay(self, run_id: str, table_name: str | None = None) -> list[Replayed]:
-        """Check every open dead letter against the rules of today; what holds goes into raw.
+    def replay(
+        self, run_id: str, table_name: str | None = None, letter: str | None = None
+    ) -> list[Replayed]:
+        """Check open dead letters against the rules of today; what holds goes into raw.
 
         A line that could not be parsed stays: have the file sent again, then discard it.
+
+        Args:
+            run_id: the run, for the book.
+            table_name: only of this table.
+            letter: only that of this id.
 
         Raises:
             LoadError: the destination did not take the load; nothing of it counts.
@@ -101,7 +133,7 @@ class DeadLetters:
         done = []
         for table in self._source.tables:
             if table_name in (None, table.name):
-                done.append(self._replay(table, run_id))
+                done.append(self._replay(table, run_id, letter))
         return [replayed for replayed in done if replayed.replayed or replayed.still_broken]
 
     def discard(self, letters: list[DeadLetter], reason: str, run_id: str) -> int:
@@ -120,8 +152,10 @@ class DeadLetters:
             self._commit(number, [], fates, book)
         return len(letters)
 
-    def _replay(self, table: Table, run_id: str) -> Replayed:
-        letters = self._destination.arrow(self._open_sql(table.name, None))
+    def _replay(self, table: Table, run_id: str, letter: str | None) -> Replayed:
+        letters = self._destination.arrow(
+            f"select * {self._open(table.name, letter)} {_OLDEST_FIRST}"
+        )
         if not letters.num_rows:
             return Replayed(self._source.name, table.name, 0, 0)
         number, now = self._destination.finished + 1, _now()
@@ -179,8 +213,8 @@ class DeadLetters:
     def _not_in_raw(self, table: Table, path: Path, columns: dict[str, str]) -> pa.Table:
         """The rows of the file, without those that a later read brought in.
 
-        A key names a row. Without one, as many equal rows are known as later loads have; a file's
-        line is read once, so nothing else can have brought it.
+        A key names a row. Without one, as many equal rows are known as later reads brought; a
+        file's line is read once, so nothing else can have brought it.
         """
         raw = self._destination.relation(table.name)
         there, nth = self._destination.columns(table.name), quote("row:copy")
@@ -193,7 +227,8 @@ class DeadLetters:
         elif self._source.ingest.kind != "files":
             known = (
                 f"where {nth} > (select count(*) from {raw} r "
-                f"where {same} and r._load_number > a._replayed_from)"
+                f"where {same} and r._load_number > a._replayed_from "
+                "and r._replayed_from is null)"
             )
         else:
             known = ""
@@ -218,15 +253,14 @@ class DeadLetters:
             number, [*parts, closed, Part("_loads", BOOK, rows=tuple(book))], {}
         )
 
-    def _open_sql(self, table: str | None, limit: int | None) -> str:
+    def _open(self, table: str | None = None, letter: str | None = None) -> str:
+        """The open dead letters as `from … where …`."""
         letters = self._destination.relation("_dead_letters")
         fates = self._destination.relation("_dead_letter_fates")
-        where = f"and table_name = {literal(table)}" if table else ""
         return (
-            f"select * from {letters} where dead_letter_id not in "
-            f"(select dead_letter_id from {fates}) {where} "
-            "order by _load_number, table_name, dead_letter_id"
-            + (f" limit {limit}" if limit else "")
+            f"from {letters} where dead_letter_id not in (select dead_letter_id from {fates})"
+            + (f" and table_name = {literal(table)}" if table else "")
+            + (f" and dead_letter_id = {literal(letter)}" if letter else "")
         )
 
 

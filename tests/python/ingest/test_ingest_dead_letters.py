@@ -107,6 +107,29 @@ def test_a_replayed_row_that_is_read_again_is_known(project: Project, tmp_path: 
     assert _letters(project).open_letters() == []
 
 
+def test_equal_rows_without_a_key_are_replayed_one_by_one(project: Project, tmp_path: Path) -> None:
+    import sqlite3
+    from contextlib import closing
+
+    path = tmp_path / "shop.sqlite"
+    with closing(sqlite3.connect(path)) as con, con:
+        con.execute("create table rows (id, qty, updated_at)")
+        con.execute("insert into rows values (1, -1, '2017-01-01'), (1, -1, '2017-01-01')")
+    for columns in (COLUMNS, MENDED):
+        ingest = {"cursor": "updated_at", "max_dead": 1}
+        node = source("drop", table("rows", columns, **ingest), kind="sql", url=f"sqlite:///{path}")
+        if columns is COLUMNS:
+            project.load(node)
+    project.declare(node)
+    for number, letter in enumerate(_letters(project).open_letters(), 1):
+        assert _letters(project).counts(letter=letter.id) == [("rows", ("check:qty",), 1)]
+        (done,) = _letters(project).replay("run", "rows", letter.id)
+        assert (done.replayed, done.still_broken) == (1, 0)
+        assert len(project.raw("drop.rows")) == number
+    assert _letters(project).counts() == []
+    assert len(project.raw("drop.rows")) == 2
+
+
 def test_replayed_into_a_column_that_is_declared_since(project: Project, tmp_path: Path) -> None:
     node = _node(tmp_path, {"id": "bigint"}, schema_contract={"columns": "discard_row"})
     _put(tmp_path, "a.jsonl", {"id": 1}, {"id": 2, "price": 1.25})
