@@ -92,6 +92,9 @@ class Facts:
     """All that the start page shows. What cannot be had, or is not there yet, is empty."""
 
     now: datetime
+    target: str = "dev"
+    snapshot: str = "published/marts.duckdb"
+    """The readers' file."""
     runs: list[Run] = field(default_factory=list)
     """The latest first."""
     steps: list[Step] = field(default_factory=list)

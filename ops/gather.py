@@ -17,20 +17,26 @@ from ops.publish import SNAPSHOT, release
 RUNS_SHOWN = 48
 
 
-def gather(warehouse: Path, published: Path, *, now: datetime | None = None) -> Facts:
-    """Read the facts from the files `warehouse` and `published/marts.duckdb`, changing nothing.
+def gather(
+    warehouse: Path, published: Path, *, target: str = "dev", now: datetime | None = None
+) -> Facts:
+    """Read the facts of a target from its warehouse and its published folder, changing nothing.
 
     `now` is naive UTC and defaults to the clock's.
 
     Raises:
         duckdb.IOException: another process is writing the warehouse.
     """
-    found: dict[str, Any] = {"now": now or datetime.now(UTC).replace(tzinfo=None)}
+    snapshot = published / SNAPSHOT
+    found: dict[str, Any] = {
+        "now": now or datetime.now(UTC).replace(tzinfo=None),
+        "target": target,
+        "snapshot": str(snapshot),
+    }
     release()
     if warehouse.exists():
         with closing(_open(warehouse)) as connection:
             found |= _of_warehouse(connection)
-    snapshot = published / SNAPSHOT
     if snapshot.exists():
         state = snapshot.stat()
         at = datetime.fromtimestamp(state.st_mtime, UTC).replace(tzinfo=None)

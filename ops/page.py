@@ -4,6 +4,7 @@ Nothing in it runs and nothing in it is fetched; a content security policy says 
 so a hostile dead letter stays text.
 """
 
+import shlex
 from datetime import date, datetime, timedelta
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -25,8 +26,6 @@ _COMMANDS = (
     ("millrace run --every 5s", "Keep the marts fresh; with nothing new it builds nothing."),
     ("millrace load pos.transactions", "Bring in one table only."),
     ("millrace dead-letters list", "Rows that broke their contract; show, replay and discard too."),
-    ("millrace sample advance --days 3", "Let the sample retailer live three days more."),
-    ("duckdb -readonly published/marts.duckdb", "Ask the marts, also while a run goes on."),
 )
 
 
@@ -57,7 +56,7 @@ def render(facts: Facts) -> str:
         facts=facts,
         steps=_timeline(facts.steps),
         balanced=all(book.read == book.accepted + book.dead for book in facts.books),
-        commands=_COMMANDS,
+        commands=_commands(facts),
         freshness=_FRESHNESS,
         run=facts.runs[0] if facts.runs else None,
         state=_state(facts),
@@ -180,6 +179,19 @@ def _headline(facts: Facts, tests: list[Result]) -> str:
     sound = sum(tone(test.status) == "good" for test in tests)
     passed = f"{_plural(sound, 'test')} passed. " if tests else ""
     return f"All is well. {passed}{marts}"
+
+
+def _commands(facts: Facts) -> list[tuple[str, str]]:
+    """What to call next for this page's target, and what it does."""
+    option = "" if facts.target == "dev" else f" --target {facts.target}"
+    return [
+        *((command + option, meaning) for command, meaning in _COMMANDS),
+        ("millrace sample advance --days 3", "Let the sample retailer live three days more."),
+        (
+            f"duckdb -readonly {shlex.quote(facts.snapshot)}",
+            "Ask the marts, also while a run goes on.",
+        ),
+    ]
 
 
 def _plural(number: int, noun: str) -> str:

@@ -24,11 +24,13 @@ class Places(Protocol):
     """What is needed of the settings."""
 
     @property
-    def home(self) -> Path: ...
-    @property
     def project(self) -> Path: ...
     @property
     def target(self) -> str: ...
+    @property
+    def artifacts(self) -> Path: ...
+    @property
+    def logs(self) -> Path: ...
     @property
     def warehouse(self) -> Path: ...
     @property
@@ -36,13 +38,13 @@ class Places(Protocol):
 
 
 def start_page(places: Places) -> Path:
-    """Write the start page, `published/site/index.html`, from what the warehouse holds now."""
-    page = render(gather(places.warehouse, places.published))
+    """Write the start page, `site/index.html` in the published folder, from the warehouse."""
+    page = render(gather(places.warehouse, places.published, target=places.target))
     return _write(places.published / "site" / "index.html", page)
 
 
 def docs(places: Places, *, built: bool = False) -> Path:
-    """Write the dbt docs site as one file, `published/site/docs.html`.
+    """Write the dbt docs site as one file, `site/docs.html` in the published folder.
 
     Args:
         places: the settings.
@@ -52,7 +54,7 @@ def docs(places: Places, *, built: bool = False) -> Path:
     Raises:
         ReportError: dbt could not make its artifacts; the message is dbt's.
     """
-    artifacts = places.home / "target"
+    artifacts = places.artifacts
     compiled = built and (artifacts / "manifest.json").exists()
     _generate(places, artifacts, "--no-compile" if compiled else "--compile")
     site = inline(
@@ -111,12 +113,12 @@ def _generate(places: Places, artifacts: Path, compiling: str) -> None:
             "--target-path",
             str(artifacts),
             "--log-path",
-            str(places.home / "logs"),
+            str(places.logs),
         ]
     )
     if not outcome.success:
         raise ReportError(
-            f"dbt could not make its docs: {outcome.exception or 'see logs/dbt.log'}."
+            f"dbt could not make its docs: {outcome.exception or f'see {places.logs}/dbt.log'}."
             " Try: dbt docs generate"
         )
 

@@ -54,6 +54,11 @@ class Settings:
         return Path(self.env["DBT_TARGET_PATH"])
 
     @property
+    def logs(self) -> Path:
+        """The log files, of dbt and of all tools."""
+        return Path(self.env["DBT_LOG_PATH"])
+
+    @property
     def sample_home(self) -> Path:
         """The sample retailer's systems."""
         return self.home / "sample_data"

@@ -30,6 +30,14 @@ class Places:
     target: str = "dev"
 
     @property
+    def artifacts(self) -> Path:
+        return self.home / "target"
+
+    @property
+    def logs(self) -> Path:
+        return self.home / "logs"
+
+    @property
     def warehouse(self) -> Path:
         return self.home / "millrace_dev.duckdb"
 
