@@ -26,6 +26,18 @@ class DeclarationError(IngestError):
     """The source YAML says something that cannot be meant."""
 
 
+class UnsetError(DeclarationError):
+    """The source YAML names an environment variable, `variable`, that is not set."""
+
+    def __init__(self, variable: str, *, where: str) -> None:
+        self.variable = variable
+        super().__init__(
+            f"the environment variable {variable} is not set",
+            where=where,
+            mend=f"export {variable}=…, or write the value in its place",
+        )
+
+
 class SourceError(IngestError):
     """The source refused or gave what cannot be read; trying again would not help."""
 

@@ -1,5 +1,6 @@
 """The journal of runs in the warehouse: runs, steps, dbt nodes, and what has been built so far."""
 
+import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import duckdb
 
+from ops import raw_books
 from ops.lock import HeldError
 
 _TABLES = """
@@ -100,6 +102,11 @@ class RunRow:
 def now() -> datetime:
     """The present moment, UTC, without a zone, as the warehouse keeps it."""
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def new_run_id() -> str:
+    """An id for a run that begins now; ids sort as their runs began."""
+    return f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
 class Journal:
@@ -198,26 +205,13 @@ class Journal:
         Args:
             sources: the sources' names and raw schemas.
         """
-        found: dict[tuple[str, str], int] = {}
         with self._open() as con:
-            for source, schema in sources:
-                there = con.execute(
-                    "select count(*) from duckdb_tables() where schema_name = ? "
-                    "and table_name in ('_loads', '_dlt_loads')",
-                    [schema],
-                ).fetchone()
-                if not there or there[0] < 2:
-                    continue
-                rows = con.execute(
-                    f'select l.table_name, max(l.load_number) from "{schema}"._loads l '
-                    f'join "{schema}"._dlt_loads d on d.load_id = l._dlt_load_id '
-                    "where d.status = 0 and not exists (select 1 from millrace.built b where "
-                    "b.source_name = ? and b.table_name = l.table_name "
-                    "and b.load_number >= l.load_number) group by l.table_name",
-                    [source],
-                ).fetchall()
-                found |= {(source, row[0]): int(row[1]) for row in rows}
-        return found
+            return raw_books.pending(con, sources)
+
+    def ever_loaded(self, schemas: Iterable[str]) -> bool:
+        """Whether any of these raw schemas has a finished load."""
+        with self._open() as con:
+            return raw_books.ever_loaded(con, schemas)
 
     def before(self) -> Before:
         """How things stand after the runs so far."""

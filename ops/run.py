@@ -5,19 +5,18 @@ number and read again, loads that no good build has taken are built, and readers
 snapshot until a build has passed all its tests.
 """
 
-import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 
+import sample
 from ingest.declaration import Source, load_sources, pick
-from ingest.errors import DeclarationError, IngestError
+from ingest.errors import DeclarationError, IngestError, UnsetError
 from ingest.load import Loader, TableLoad
 from ops import publish, quality_report, report
 from ops.build import DbtSteps, StepError
 from ops.codes import BUILD_FAILED, FAILED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.dbt import Dbt, fingerprint
-from ops.journal import Journal, NodeResult, now
+from ops.journal import Journal, NodeResult, new_run_id, now
 from ops.log import Log
 from ops.settings import Settings
 from ops.steps import STEPS
@@ -56,7 +55,7 @@ class Runner:
         self._settings, self._log = settings, log
         self.journal = Journal(settings.warehouse)
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
-        self._stray = Path(settings.env["DBT_LOG_PATH"]) / "tools.log"
+        self._stray = settings.logs / "tools.log"
         self._loaders: dict[str, Loader] = {}
         self._declared: tuple[str, tuple[Source, ...]] = ("", ())
 
@@ -68,6 +67,7 @@ class Runner:
         tables: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
         thorough: bool = True,
+        run_id: str = "",
     ) -> Summary:
         """Take the named steps in the pipeline's order.
 
@@ -78,9 +78,10 @@ class Runner:
             arguments: further arguments of `dbt build`.
             thorough: also the deep tests, the docs and the Elementary report, which take some
                 seconds.
+            run_id: the run's id; a new one when not given.
         """
         chosen = set(steps)
-        summary = Summary(f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}")
+        summary = Summary(run_id or new_run_id())
         self._log.run_id = summary.run_id
         with self.journal.keeping():
             self.journal.start(summary.run_id, command, self._settings.target)
@@ -147,11 +148,13 @@ class Runner:
                     seconds=seconds,
                 )
             if step.name == "load":
-                due = chosen & self._due(summary, mark)
+                due = set() if bad else chosen & self._due(summary, mark)
 
     def _due(self, summary: Summary, mark: str) -> set[str]:
         """The steps for which there is anything to do after a load."""
         before = self.journal.before()
+        if before.project is None and self.sources() and not self.ever_loaded():
+            return set()  # marts of nothing would only hide that no source could be read
         due: set[str] = set()
         if self.waiting() or before.project != mark or before.spoiled:
             due |= {"freshness", "build", "publish"}
@@ -191,6 +194,8 @@ class Runner:
             summary.loads += result.loads
             problems += result.errors
         for problem in problems:
+            if isinstance(problem, UnsetError) and problem.variable in sample.VARIABLES:
+                problem.mend = f"millrace sample start; for a source of your own: {problem.mend}"
             self._log.error("source_failed", str(problem))
             wrong = isinstance(problem, DeclarationError)
             summary.fail(str(problem), MISDECLARED if wrong else SOURCE_FAILED)
@@ -214,6 +219,10 @@ class Runner:
     def waiting(self) -> dict[tuple[str, str], int]:
         """Source tables whose newest finished load no good build has taken."""
         return self.journal.pending((s.name, s.raw_schema) for s in self.sources())
+
+    def ever_loaded(self) -> bool:
+        """Whether any source has a finished load."""
+        return self.journal.ever_loaded(source.raw_schema for source in self.sources())
 
     def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...], deep: bool) -> str:
         pending = self.waiting()

@@ -3,6 +3,6 @@
 Tills (SQLite or PostgreSQL), a file drop and a web API; a clock moves them through the year.
 """
 
-from sample.retailer import Retailer, services
+from sample.retailer import VARIABLES, Retailer, services
 
-__all__ = ["Retailer", "services"]
+__all__ = ["VARIABLES", "Retailer", "services"]

@@ -12,6 +12,9 @@ from sample.errors import BadStepError, BeforeTheDataError, NotStartedError, Oth
 from sample.tills import SqliteTills
 from sample.tills_postgres import PostgresTills
 
+VARIABLES = ("MILLRACE_POS_URL", "MILLRACE_PROMO_PATH", "MILLRACE_LOYALTY_URL")
+"""What `services` tells of the three systems."""
+
 
 class Retailer:
     """A retailer below `home`: till.sqlite, drop/ and clock.json.

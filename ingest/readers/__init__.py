@@ -13,7 +13,7 @@ import duckdb
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingest.declaration import RESERVED, Source, Table
-from ingest.errors import DeclarationError, SourceError
+from ingest.errors import SourceError, UnsetError
 from ingest.types import quote
 
 TableState = dict[str, Any]
@@ -97,15 +97,11 @@ def resolve(value: Any, env: Environment, where: str) -> Any:
     """The value with every `env:NAME` in it looked up, in mappings and lists too.
 
     Raises:
-        DeclarationError: the variable is not set; its name is given, no value is.
+        UnsetError: the variable is not set; its name is given, no value is.
     """
     if isinstance(value, str) and (match := _ENV.fullmatch(value)):
         if match[1] not in env:
-            raise DeclarationError(
-                f"the environment variable {match[1]} is not set",
-                where=where,
-                mend=f"export {match[1]}=…, or write the value in its place",
-            )
+            raise UnsetError(match[1], where=where)
         return env[match[1]]
     if isinstance(value, dict):
         return {key: resolve(item, env, where) for key, item in value.items()}

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import PROJECT, Done, Home, project_copy
+from homes import PROJECT, SETTLED_ON, Done, Home, project_copy
 
 from ops.lock import run_lock
 
@@ -152,7 +152,7 @@ def test_a_wrong_declaration(home: Home, tmp_path: Path) -> None:
         done = Home(home.path, project, home.env).millrace(*words)
         assert done.code == 6, (words, done.text)
         assert f"{path}:{line}: " in done.text
-        assert "primary_key" in done.text
+        assert done.text.count("primary_key") == 1, "it is told once"
         assert no_trace(done)
 
 
@@ -196,6 +196,33 @@ def test_before_there_is_anything(tmp_path: Path) -> None:
         assert done.code == code, done.text
         assert says in done.text
         assert no_trace(done)
+
+
+def test_the_first_run_where_no_source_is_known(tmp_path: Path) -> None:
+    empty = Home(tmp_path / "home")
+    for words in (("run",), ("run", "--quick")):
+        done = empty.millrace(*words)
+        assert done.code == 6, done.text
+        for name in ("MILLRACE_POS_URL", "MILLRACE_PROMO_PATH", "MILLRACE_LOYALTY_URL"):
+            assert f"{name} is not set To mend it: millrace sample start" in done.text
+        assert "nothing to report" not in done.text
+        assert "build: " not in done.text
+    assert not empty.marts.exists()
+    assert not empty.snapshot.exists()
+    assert empty.query("select distinct step from millrace.steps") == [("load",)]
+
+    began = empty.start(SETTLED_ON, thin=True)
+    mended = began.millrace(*QUICK)
+    assert mended.code == 0, mended.text
+    assert began.snapshot.exists()
+
+
+def test_a_variable_of_ones_own_is_not_the_samples(tmp_path: Path) -> None:
+    path = "models/staging/pos/_pos__sources.yml"
+    project = project_copy(tmp_path / "project", {path: ("MILLRACE_POS_URL", "SHOP_URL")})
+    done = Home(tmp_path / "home", project).start(SETTLED_ON).millrace("load", "pos")
+    assert done.code == 6
+    assert "SHOP_URL is not set To mend it: export SHOP_URL=…" in done.text
 
 
 def test_single_steps(home: Home) -> None:
