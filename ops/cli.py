@@ -1,29 +1,19 @@
 """The `millrace` command: reads the words, calls what does the work, and tells the result."""
 
-import signal
 import sys
-import threading
-import time
-import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from typing import Annotated
 
 import typer
-from rich.table import Table as RichTable
 
-from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
-from ops.codes import FAILED, HELD, MISDECLARED, USAGE
-from ops.lock import HeldError
+from ops.cli_run import LogJson, Target, loop, once, said, seconds
 from ops.log import Log
-from ops.settings import Settings, SettingsError
 from ops.steps import STEPS
-from sample.errors import SampleError
 
 EXIT_CODES = (
-    "Exit codes: 0 all went well; 1 something unforeseen; 2 the command was called wrongly; "
+    "Exit codes: 0 all went well; 1 something else failed, and the message says what; "
+    "2 the command was called wrongly; "
     "3 a source failed, and all others were built and published; 4 a model or test failed, and "
     "readers keep the former snapshot; 5 another run is at work; 6 a declaration is wrong."
 )
@@ -36,10 +26,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Target = Annotated[
-    str | None, typer.Option(help="dev, ci, staging or prod; MILLRACE_TARGET when not given.")
-]
-LogJson = Annotated[bool, typer.Option("--log-json", help="One JSON object a line.")]
 Tables = Annotated[
     list[str] | None, typer.Argument(help="Words like `pos` or `pos.transactions`; all if none.")
 ]
@@ -82,9 +68,9 @@ def run(
     """
     steps = tuple(step.name for step in STEPS)
     if every is not None:
-        _loop(_seconds(every), target, log_json)
+        loop(seconds(every), target, log_json)
         return
-    _run(steps, "run", target, log_json, thorough=not quick)
+    once(steps, "run", target, log_json, thorough=not quick)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -98,7 +84,7 @@ def load(tables: Tables = None, target: Target = None, log_json: LogJson = False
       millrace load pos.products promo         one table, and one more source
     """
     words = tuple(tables or ())
-    _run(("load",), " ".join(["load", *words]), target, log_json, tables=words)
+    once(("load",), " ".join(["load", *words]), target, log_json, tables=words)
 
 
 @app.command(
@@ -114,7 +100,7 @@ def build(context: typer.Context, target: Target = None, log_json: LogJson = Fal
       millrace build --full-refresh            everything anew from raw
     """
     words = tuple(context.args)
-    _run(("build",), " ".join(["build", *words]), target, log_json, arguments=words)
+    once(("build",), " ".join(["build", *words]), target, log_json, arguments=words)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -127,17 +113,17 @@ def publish(target: Target = None, log_json: LogJson = False) -> None:
     Example:
       millrace build && millrace publish
     """
-    _run(("publish",), "publish", target, log_json)
+    once(("publish",), "publish", target, log_json)
 
 
 @app.command(epilog=EXIT_CODES)
 def report(target: Target = None, log_json: LogJson = False) -> None:
     """Write the start page, the dbt docs and the Elementary report.
 
-    They are in published/site: index.html, docs.html and quality.html, each one file that asks
-    nothing of the network.
+    They are in published/site (of another target than dev in published/<target>/site): index.html,
+    docs.html and quality.html, each one file that asks nothing of the network.
     """
-    _run(("report",), "report", target, log_json)
+    once(("report",), "report", target, log_json)
 
 
 @app.command()
@@ -146,19 +132,21 @@ def status(target: Target = None) -> None:
     from ops.lock import holder
     from ops.run import Runner
 
-    here, log = settings(target), Log()
+    here, log = settings_module.load(target), Log()
     held = holder(here.scratch)
     log.say("status", held or "no run is going on")
     if held:
         return
     runner = Runner(here, log)
     for row in runner.journal.last_runs(5):
+        # nobody holds the lock, so a run that never ended was killed; the next one writes it down
+        state = "killed" if row.status == "running" else row.status
         took = (
             f"{(row.finished_at - row.started_at).total_seconds():.0f} s"
             if row.finished_at
             else "-"
         )
-        log.say("run", f"  {row.run_id}  {row.command:<10} {row.status:<8} {took}")
+        log.say("run", f"  {row.run_id}  {row.command:<10} {state:<8} {took}")
     waiting = runner.waiting() if here.warehouse.exists() else {}
     for (source, table), number in sorted(waiting.items()):
         log.say("waiting", f"  {source}.{table}: load {number} waits for a build")
@@ -181,7 +169,7 @@ def deps(
     """
     from ops import packages
 
-    here, log = settings(None), Log()
+    here, log = settings_module.load(None), Log()
     try:
         done = packages.install(
             here.project, source=source.value, cache=here.cache, refresh=refresh
@@ -208,135 +196,9 @@ def main() -> None:
     try:
         app()
     except Exception as error:
-        code, event, text = _said(error)
+        code, event, text = said(error)
         Log(as_json="--log-json" in sys.argv).error(event, text)
         sys.exit(code)
-
-
-def _said(error: Exception) -> tuple[int, str, str]:
-    """The exit code, the event and the text for an error that reached the top."""
-    expected: tuple[tuple[type[Exception], int, str], ...] = (
-        (SettingsError, USAGE, "settings"),
-        (HeldError, HELD, "held"),
-        (DeclarationError, MISDECLARED, "misdeclared"),
-        (IngestError, FAILED, "failed"),
-        (SampleError, FAILED, "failed"),
-    )
-    for kind, code, event in expected:
-        if isinstance(error, kind):
-            return code, event, str(error)
-    text = f"{type(error).__name__}: {redact(str(error))}"
-    return FAILED, "unforeseen", f"{text}\n  a fault of Millrace; its trace is in {_traced()}"
-
-
-def _traced() -> str:
-    """Put the trace of the present error into the log folder; the file's path."""
-    path = settings_module.log_folder() / "millrace-trace.log"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(redact(traceback.format_exc()) + "\n")
-    return str(path)
-
-
-def settings(target: str | None) -> Settings:
-    """The settings of this call."""
-    return settings_module.load(target)
-
-
-@contextmanager
-def opened(target: str | None, command: str) -> Iterator[Settings]:
-    """The settings with the sample's systems up and the run lock held.
-
-    Raises:
-        HeldError: another run holds the lock.
-    """
-    import sample
-    from ops.lock import run_lock
-
-    here = settings(target)
-    with run_lock(here.scratch, command), sample.services(here.sample_home):
-        yield here
-
-
-def _run(
-    steps: tuple[str, ...],
-    command: str,
-    target: str | None,
-    log_json: bool,
-    *,
-    tables: tuple[str, ...] = (),
-    arguments: tuple[str, ...] = (),
-    thorough: bool = True,
-) -> None:
-    from ops.run import Runner
-
-    log = Log(as_json=log_json)
-    with opened(target, command) as here:
-        summary = Runner(here, log).run(
-            steps, command, tables=tables, arguments=arguments, thorough=thorough
-        )
-    if summary.idle and "load" in steps:
-        log.say("idle", "nothing new; nothing to build")
-    raise typer.Exit(summary.code)
-
-
-def _loop(pause: float, target: str | None, log_json: bool) -> None:
-    from ops.run import Runner
-
-    log = Log(as_json=log_json)
-    steps = tuple(step.name for step in STEPS if step.name != "freshness")
-    with opened(target, "run --every") as here:
-        runner, stop = Runner(here, log), _told_to_stop()
-        while not stop.is_set():
-            begun = time.monotonic()
-            try:
-                summary = runner.run(steps, "run --every", thorough=False)
-            except Exception as error:  # the next tick begins afresh, as after a kill
-                _, event, text = _said(error)
-                log.error(event, text)
-                runner = Runner(here, log)
-                stop.wait(pause)
-                continue
-            took = time.monotonic() - begun
-            if not summary.idle:
-                log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)
-            stop.wait(max(0.0, pause - took))
-        log.say("stopped", "stopped")
-
-
-def _told_to_stop() -> threading.Event:
-    """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once.
-
-    Nothing is said in the handler: it may have interrupted the very stream it would write to.
-    """
-    stop = threading.Event()
-
-    def told(number: int, frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-
-    for each in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(each, told)
-    return stop
-
-
-def _seconds(text: str) -> float:
-    units = {"s": 1, "m": 60, "h": 3600}
-    try:
-        return float(text[:-1]) * units[text[-1]]
-    except (ValueError, KeyError, IndexError):
-        raise typer.BadParameter("write it as 5s, 10m or 1h", param_hint="--every") from None
-
-
-def table(title: str, columns: list[str], rows: list[list[str]]) -> RichTable:
-    """A small table for the terminal; all columns but the first stand right."""
-    made = RichTable(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        made.add_row(*row)
-    return made
 
 
 if __name__ == "__main__":

@@ -124,10 +124,10 @@ class _Loaders:
         self._which = which
 
     def __enter__(self) -> tuple[Log, list[Loader]]:
-        from ops import cli
+        from ops import cli_run
 
         self._log = Log()
-        self._opened = cli.opened(None, "dead-letters")
+        self._opened = cli_run.opened(None, "dead-letters")
         settings = self._opened.__enter__()
         try:
             sources = load_sources(settings.project)

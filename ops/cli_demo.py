@@ -3,9 +3,10 @@
 import time
 
 import duckdb
+from rich.table import Table as RichTable
 
 import sample
-from ops import cli, cli_sample
+from ops import cli_run, cli_sample
 from ops.log import Log
 from ops.run import Runner, Summary
 from ops.settings import Settings
@@ -15,7 +16,7 @@ from ops.steps import STEPS
 def demo() -> int:
     """Play it; a second call goes on where the first ended. The exit code of the worse run."""
     log = Log()
-    with cli.opened(None, "sample demo") as settings:
+    with cli_run.opened(None, "sample demo") as settings:
         begun = time.monotonic()
         first = cli_sample.retailer(settings).clock() is None
         if first:
@@ -45,7 +46,7 @@ def _closing(settings: Settings, log: Log, summary: Summary) -> None:
         for x in summary.loads
     ]
     log.console.print(
-        cli.table("What the days brought", ["table", "read", "accepted", "dead"], rows)
+        _table("What the days brought", ["table", "read", "accepted", "dead"], rows)
     )
     models = sum(n.status == "success" and n.resource_type == "model" for n in summary.nodes)
     tests = sum(n.status == "pass" for n in summary.nodes)
@@ -79,3 +80,13 @@ def _stories(con: duckdb.DuckDBPyConnection) -> list[str]:
         f"{late:,} lines came a day or more after their sale, {corrected:,} corrected earlier ones",
         f"{changed:,} former states of products are kept in the snapshot",
     ]
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]]) -> RichTable:
+    """A small table for the terminal; all columns but the first stand right."""
+    made = RichTable(title=title, title_justify="left")
+    for index, column in enumerate(columns):
+        made.add_column(column, justify="left" if index == 0 else "right")
+    for row in rows:
+        made.add_row(*row)
+    return made

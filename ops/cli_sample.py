@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 import sample
-from ops import cli
+from ops import settings as settings_module
 from ops.log import Log
 from ops.settings import Settings
 
@@ -58,7 +58,7 @@ def demo() -> None:
 
 
 def _moved(until: date | None, days: int | None) -> None:
-    settings = cli.settings(None)
+    settings = settings_module.load(None)
     move(settings, until, days)
     Log().say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
 

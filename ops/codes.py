@@ -1,3 +1,7 @@
 """The exit codes of the `millrace` command; `millrace --help` tells what each means."""
 
 OK, FAILED, USAGE, SOURCE_FAILED, BUILD_FAILED, HELD, MISDECLARED = range(7)
+
+
+class CallError(Exception):
+    """A command was given words that name nothing here; the message says which would."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import time
 from pathlib import Path
 
 import duckdb
 import pytest
-from homes import PROJECT, SETTLED_ON, Done, Home, project_copy
+from homes import PROJECT, SETTLED_ON, Done, Home, kill, project_copy
 
 from ops.lock import run_lock
 
@@ -127,7 +128,9 @@ def test_a_second_run_is_told_who_is_at_work(home: Home) -> None:
         assert f"process {os.getpid()} on" in answer.text
         assert f"since {time.strftime('%Y-%m-%dT', time.gmtime())}" in answer.text
     assert (done.code, as_json.code, status.code) == (5, 5, 0)
-    assert json.loads(as_json.err)["event"] == "held"
+    said = json.loads(as_json.err)
+    assert said["event"] == "held"
+    assert said["run_id"]
 
 
 def test_a_warehouse_that_someone_has_open_is_told(home: Home) -> None:
@@ -136,6 +139,35 @@ def test_a_warehouse_that_someone_has_open_is_told(home: Home) -> None:
     assert done.code == 5
     assert f"PID {os.getpid()}" in done.text
     assert no_trace(done)
+
+
+def test_the_json_lines_of_a_crash_carry_the_run(home: Home) -> None:
+    site = home.path / "published" / "site"
+    shutil.rmtree(site)
+    site.write_text("in the way")
+    home.advance(1)
+    done = home.millrace("run", "--log-json")
+    lines = [json.loads(line) for line in done.err.splitlines()]
+    assert (done.code, lines[-1]["event"]) == (1, "unforeseen")
+    ((run_id,),) = home.query("select max_by(run_id, started_at) from millrace.runs")
+    assert {line["run_id"] for line in lines} == {run_id}
+
+
+def test_a_run_that_was_killed_is_shown_as_killed(home: Home) -> None:
+    home.advance(1)
+    process = home.begin(*QUICK, "--log-json")
+    assert process.stderr is not None
+    assert any(json.loads(line)["event"] == "load" for line in process.stderr)
+    assert kill(process)
+    status = home.millrace("status")
+    assert status.code == 0, status.text
+    assert "no run is going on" in status.text
+    assert " killed " in status.text
+    assert " running " not in status.text
+    counts = "select status, count(*) from millrace.runs group by all order by all"
+    assert home.query(counts) == [("running", 1), ("success", 1)], "to look changes nothing"
+    assert home.millrace(*QUICK).code == 0
+    assert home.query(counts) == [("killed", 1), ("success", 2)]
 
 
 def test_a_wrong_declaration(home: Home, tmp_path: Path) -> None:

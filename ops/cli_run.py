@@ -1,0 +1,169 @@
+"""How a command takes the pipeline's steps: under the lock, once or for ever, its errors told."""
+
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+
+from ingest.errors import DeclarationError, IngestError, redact
+from ops import settings as settings_module
+from ops.codes import FAILED, HELD, MISDECLARED, USAGE, CallError
+from ops.journal import new_run_id
+from ops.lock import HeldError
+from ops.log import Log
+from ops.settings import Settings, SettingsError
+from ops.steps import STEPS
+from sample.errors import SampleError
+
+Target = Annotated[
+    str | None, typer.Option(help="dev, ci, staging or prod; MILLRACE_TARGET when not given.")
+]
+LogJson = Annotated[bool, typer.Option("--log-json", help="One JSON object a line.")]
+
+
+def said(error: Exception) -> tuple[int, str, str]:
+    """The exit code, the event and the text for an error that reached the top."""
+    expected: tuple[tuple[type[Exception], int, str], ...] = (
+        (SettingsError, USAGE, "settings"),
+        (CallError, USAGE, "usage"),
+        (HeldError, HELD, "held"),
+        (DeclarationError, MISDECLARED, "misdeclared"),
+        (IngestError, FAILED, "failed"),
+        (SampleError, FAILED, "failed"),
+    )
+    for kind, code, event in expected:
+        if isinstance(error, kind):
+            return code, event, str(error)
+    text = f"{type(error).__name__}: {redact(str(error))}"
+    return FAILED, "unforeseen", f"{text}\n  a fault of Millrace; its trace is in {_traced()}"
+
+
+def _traced() -> str:
+    """Put the trace of the present error into the log folder; the file's path."""
+    path = settings_module.log_folder() / "millrace-trace.log"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a", encoding="utf-8") as file:
+        file.write(redact(traceback.format_exc()) + "\n")
+    return str(path)
+
+
+@contextmanager
+def logged(*, as_json: bool) -> Iterator[Log]:
+    """The log of one run: each line carries the run's id, also that of an error that ends it.
+
+    Raises:
+        typer.Exit: an error ended the block; it has been told.
+    """
+    log = Log(as_json=as_json)
+    log.run_id = new_run_id()
+    try:
+        yield log
+    except Exception as error:
+        code, event, text = said(error)
+        log.error(event, text)
+        raise typer.Exit(code) from None
+
+
+@contextmanager
+def opened(target: str | None, command: str) -> Iterator[Settings]:
+    """The settings with the sample's systems up and the run lock held.
+
+    Raises:
+        HeldError: another run holds the lock.
+    """
+    import sample
+    from ops.lock import run_lock
+
+    here = settings_module.load(target)
+    with run_lock(here.scratch, command), sample.services(here.sample_home):
+        yield here
+
+
+def once(
+    steps: tuple[str, ...],
+    command: str,
+    target: str | None,
+    log_json: bool,
+    *,
+    tables: tuple[str, ...] = (),
+    arguments: tuple[str, ...] = (),
+    thorough: bool = True,
+) -> None:
+    """Take the steps once; see `Runner.run`.
+
+    Raises:
+        typer.Exit: always, with the exit code.
+    """
+    from ops.run import Runner
+
+    with logged(as_json=log_json) as log, opened(target, command) as here:
+        summary = Runner(here, log).run(
+            steps,
+            command,
+            tables=tables,
+            arguments=arguments,
+            thorough=thorough,
+            run_id=log.run_id,
+        )
+        if summary.idle and "load" in steps:
+            log.say("idle", "nothing new; nothing to build")
+    raise typer.Exit(summary.code)
+
+
+def loop(pause: float, target: str | None, log_json: bool) -> None:
+    """Take the quick steps every `pause` seconds, until Ctrl-C or SIGTERM."""
+    from ops.run import Runner
+
+    steps = tuple(step.name for step in STEPS if step.name != "freshness")
+    with logged(as_json=log_json) as log, opened(target, "run --every") as here:
+        runner, stop = Runner(here, log), _told_to_stop()
+        while not stop.is_set():
+            begun = time.monotonic()
+            try:
+                summary = runner.run(steps, "run --every", thorough=False)
+            except Exception as error:  # the next tick begins afresh, as after a kill
+                _, event, text = said(error)
+                log.error(event, text)
+                runner = Runner(here, log)
+                stop.wait(pause)
+                continue
+            took = time.monotonic() - begun
+            if not summary.idle:
+                log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)
+            stop.wait(max(0.0, pause - took))
+        log.say("stopped", "stopped")
+
+
+def _told_to_stop() -> threading.Event:
+    """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once.
+
+    Nothing is said in the handler: it may have interrupted the very stream it would write to.
+    """
+    stop = threading.Event()
+
+    def told(number: int, frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+
+    for each in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(each, told)
+    return stop
+
+
+def seconds(text: str) -> float:
+    """The seconds of a pause like `5s`, `10m` or `1h`.
+
+    Raises:
+        typer.BadParameter: it is written otherwise.
+    """
+    units = {"s": 1, "m": 60, "h": 3600}
+    try:
+        return float(text[:-1]) * units[text[-1]]
+    except (ValueError, KeyError, IndexError):
+        raise typer.BadParameter("write it as 5s, 10m or 1h", param_hint="--every") from None
