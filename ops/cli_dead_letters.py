@@ -1,14 +1,20 @@
 """`millrace dead-letters`: see, replay and discard the rows that broke their contract."""
 
 import json
-from collections import Counter
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
-from ingest.declaration import Source, load_sources, pick
-from ingest.errors import DeclarationError
+from ingest.dead_letters import DeadLetter, DeadLetters
+from ingest.declaration import load_sources, nearest
 from ingest.load import Loader
+from ops.cli_run import LogJson, Target, logged, opened
+from ops.codes import FAILED, OK, CallError
+from ops.journal import Journal, now
 from ops.log import Log
 from ops.settings import Settings
 
@@ -17,21 +23,29 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-Which = Annotated[
-    str | None, typer.Argument(help="`source` or `source.table`; everything when not given.")
-]
+_WORD = "`source`, `source.table`, or a dead letter's id, of which 8 characters are enough"
+Which = Annotated[str, typer.Argument(help=f"{_WORD}.")]
+WhichOrAll = Annotated[str | None, typer.Argument(help=f"{_WORD}; everything when not given.")]
 
 
 @app.command("list")
-def list_() -> None:
-    """Count the open dead letters by table and rule."""
-    with _Loaders(None) as (log, loaders):
-        counts: Counter[tuple[str, str]] = Counter()
-        for loader in loaders:
-            for letter in loader.dead_letters().open_letters():
-                counts[f"{letter.source}.{letter.table}", ", ".join(letter.rules)] += 1
-        for (table, rules), count in sorted(counts.items()):
-            log.say("dead_letters", f"{count:>8,}  {table}  {rules}")
+def list_(which: WhichOrAll = None, target: Target = None, log_json: LogJson = False) -> None:
+    """Count the open dead letters by table and rule.
+
+    \b
+    Examples:
+      millrace dead-letters list
+      millrace dead-letters list pos.transactions
+    """
+    with _chosen("list", which, target, log_json) as (_, log, chosen):
+        counts = sorted(
+            (f"{part.source}.{table}", ", ".join(rules), count)
+            for part in chosen
+            for table, rules, count in part.letters.counts(part.table, part.id)
+        )
+        for table, rules, count in counts:
+            line = f"{count:>8,}  {table}  {rules}"
+            log.say("dead_letters", line, table=table, rules=rules, count=count)
         if not counts:
             log.say("dead_letters", "no open dead letters")
         else:
@@ -40,35 +54,28 @@ def list_() -> None:
 
 @app.command()
 def show(
-    which: Annotated[str, typer.Argument(help="`source.table`, or the beginning of an id.")],
-    limit: Annotated[int, typer.Option(help="How many at most.")] = 10,
+    which: Which,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 10,
+    target: Target = None,
+    log_json: LogJson = False,
 ) -> None:
-    """Show open dead letters with their rules, payload and origin.
+    """Show open dead letters with their rules, payload and origin, the oldest first.
 
     \b
     Examples:
       millrace dead-letters show pos.transactions --limit 3
-      millrace dead-letters show 4f1c
+      millrace dead-letters show 4f1c09aa
     """
-    is_table = "." in which
-    with _Loaders(which if is_table else None) as (log, loaders):
-        shown = 0
-        for loader in loaders:
-            letters = loader.dead_letters()
-            tables = {table.name for table in loader.source.tables}
-            found = letters.open_letters() if is_table else letters.find(which)
-            for letter in [x for x in found if x.table in tables][: limit - shown]:
-                shown += 1
-                log.say("dead_letter", f"{letter.id}  {letter.source}.{letter.table}", style="bold")
-                log.say("rules", f"  breaks   {', '.join(letter.rules)}")
-                log.say("origin", f"  came in  load {letter.load_number} from {letter.origin}")
-                log.say("payload", f"  payload  {_shown(letter.payload)}")
-        if not shown:
-            log.say("dead_letters", f"no open dead letter fits {which!r}")
+    with _chosen("show", which, target, log_json) as (_, log, (part,)):
+        letters = part.letters.open_letters(part.table, limit, part.id)
+        for letter in letters:
+            log.say("dead_letter", _told(letter), letter=vars(letter))
+        if not letters:
+            log.say("dead_letters", f"no open dead letter in {which}")
 
 
 @app.command()
-def replay(which: Which = None) -> None:
+def replay(which: WhichOrAll = None, target: Target = None, log_json: LogJson = False) -> None:
     """Check open dead letters against the rules of today; what holds goes into raw.
 
     A replayed row stands where it stood when it was first read: it never replaces a newer version.
@@ -77,28 +84,35 @@ def replay(which: Which = None) -> None:
     Example, after a rule in the source's YAML was mended:
       millrace dead-letters replay pos.products && millrace run
     """
-    with _Loaders(which) as (log, loaders):
-        any_letters = False
-        for loader in loaders:
-            letters = loader.dead_letters()
-            for table in loader.source.tables:
-                for done in letters.replay("replay", table.name):
-                    any_letters = True
+    with _chosen("replay", which, target, log_json) as (here, log, chosen):
+
+        def work(run_id: str) -> str:
+            replayed = broken = 0
+            for part in chosen:
+                for done in part.letters.replay(run_id, part.table, part.id):
+                    replayed += done.replayed
+                    broken += done.still_broken
                     log.say(
                         "replayed",
                         f"{done.source}.{done.table}: {done.replayed} replayed, "
                         f"{done.still_broken} still break a rule",
+                        **vars(done),
                     )
-        if any_letters:
+            found = replayed or broken
+            return f"{replayed:,} replayed, {broken:,} still break a rule" if found else ""
+
+        if _as_run(here, log, "replay", which, work):
             log.say("next", "`millrace run` takes replayed rows into the marts", style="dim")
         else:
-            log.say("dead_letters", "no open dead letters")
+            log.say("dead_letters", "no open dead letters to replay")
 
 
 @app.command()
 def discard(
-    which: Annotated[str, typer.Argument(help="`source.table`, or the beginning of an id.")],
+    which: Which,
     reason: Annotated[str, typer.Option(help="Why they are not needed; it is kept.")],
+    target: Target = None,
+    log_json: LogJson = False,
 ) -> None:
     """Close open dead letters for good, with a reason.
 
@@ -106,51 +120,123 @@ def discard(
     Example:
       millrace dead-letters discard promo.coupons --reason "the agency sent the file again"
     """
-    is_table = "." in which
-    with _Loaders(which if is_table else None) as (log, loaders):
-        closed = 0
-        for loader in loaders:
-            letters = loader.dead_letters()
-            tables = {table.name for table in loader.source.tables}
-            found = letters.open_letters() if is_table else letters.find(which)
-            closed += letters.discard([x for x in found if x.table in tables], reason, "discard")
-        log.say("discarded", f"{closed} dead letters discarded")
+    with _chosen("discard", which, target, log_json) as (here, log, (part,)):
+        if not reason.strip():
+            raise CallError('a dead letter is discarded with a reason: --reason "…"')
+        letters = part.letters.open_letters(part.table, letter=part.id)
+        if not letters:
+            raise CallError(f"no open dead letter in {which}; nothing was discarded")
+
+        def work(run_id: str) -> str:
+            closed = part.letters.discard(letters, reason, run_id)
+            return f"{closed:,} dead letter{'' if closed == 1 else 's'} discarded"
+
+        log.say("discarded", _as_run(here, log, "discard", which, work), count=len(letters))
 
 
-class _Loaders:
-    """The loaders of the chosen sources, under the run lock; errors end in their message."""
+@dataclass(frozen=True)
+class _Part:
+    """What was chosen of a source's dead letters: all, those of a table, or one."""
 
-    def __init__(self, which: str | None) -> None:
-        self._which = which
-
-    def __enter__(self) -> tuple[Log, list[Loader]]:
-        from ops import cli_run
-
-        self._log = Log()
-        self._opened = cli_run.opened(None, "dead-letters")
-        settings = self._opened.__enter__()
-        try:
-            sources = load_sources(settings.project)
-            chosen = _picked(sources, self._which)
-        except BaseException:
-            self._opened.__exit__(None, None, None)
-            raise
-        return self._log, [_loader(source, settings) for source in chosen]
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        self._opened.__exit__(None, None, None)
+    source: str
+    letters: DeadLetters
+    table: str | None = None
+    id: str | None = None
 
 
-def _picked(sources: tuple[Source, ...], which: str | None) -> tuple[Source, ...]:
+@contextmanager
+def _chosen(
+    command: str, which: str | None, target: str | None, log_json: bool
+) -> Iterator[tuple[Settings, Log, list[_Part]]]:
+    """The chosen dead letters, under the run lock; with a word, of one source."""
+    with (
+        logged(as_json=log_json) as log,
+        opened(target, f"dead-letters {command}") as here,
+    ):
+        yield here, log, _picked(here, which)
+
+
+def _picked(here: Settings, which: str | None) -> list[_Part]:
+    """What a word names.
+
+    Raises:
+        CallError: nothing, or more than one dead letter by the beginning of their ids.
+    """
+    sources = load_sources(here.project)
+
+    def letters(source: str) -> DeadLetters:
+        declared = next(each for each in sources if each.name == source)
+        scratch = here.scratch / "load" / source
+        return Loader(declared, here.warehouse, scratch, here.env).dead_letters()
+
+    names: dict[str, tuple[str, str | None]] = {}
+    for source in sources:
+        names[source.name] = (source.name, None)
+        names |= {table.label: (source.name, table.name) for table in source.tables}
+    if which is None:
+        return [_Part(source.name, letters(source.name)) for source in sources]
+    if which in names:
+        name, table = names[which]
+        return [_Part(name, letters(name), table)]
+    if not re.fullmatch("[0-9a-f]{8,32}", which):
+        raise CallError(
+            f"{which!r} is no source, no table of a source, and no dead letter's id or its first "
+            f"8 characters{nearest(which, names)}"
+        )
+    found = []
+    for source in sources:
+        opened_letters = letters(source.name)
+        found += [
+            _Part(source.name, opened_letters, letter.table, letter.id)
+            for letter in opened_letters.find(which)
+        ]
+    if not found:
+        raise CallError(f"no open dead letter has an id that begins with {which}")
+    if len(found) > 1:
+        raise CallError(
+            f"{len(found)} open dead letters have ids that begin with {which}; give more of it"
+        )
+    return found
+
+
+def _as_run(
+    here: Settings, log: Log, step: str, which: str | None, work: Callable[[str], str]
+) -> str:
+    """Do the work as a run of one step in the journal; a run that did nothing is forgotten.
+
+    Args:
+        here: the settings.
+        log: its run id is the run's.
+        step: the command's name.
+        which: the command's word.
+        work: takes the run id and says what it did, or nothing.
+    """
+    journal, run_id, begun = Journal(here.warehouse), log.run_id, now()
+    journal.start(run_id, " ".join(filter(None, ["dead-letters", step, which])), here.target)
+    journal.begin_step(run_id, step, begun)
+    status, code, detail = "failed", FAILED, ""
     try:
-        return pick(sources, (which,) if which else ())
-    except DeclarationError as error:
-        raise typer.BadParameter(str(error)) from None
+        detail = work(run_id)
+        status, code = "success", OK
+    except BaseException as error:
+        detail = str(error) or type(error).__name__
+        raise
+    finally:
+        if detail:
+            journal.end_step(run_id, step, begun, status, detail)
+            journal.finish(run_id, status, code)
+        else:
+            journal.forget(run_id)
+    return detail
 
 
-def _loader(source: Source, settings: Settings) -> Loader:
-    scratch = settings.scratch / "load" / source.name
-    return Loader(source, settings.warehouse, scratch, settings.env)
+def _told(letter: DeadLetter) -> str:
+    return (
+        f"{letter.id}  {letter.source}.{letter.table}\n"
+        f"  breaks   {', '.join(letter.rules)}\n"
+        f"  came in  load {letter.load_number} from {letter.origin}\n"
+        f"  payload  {_shown(letter.payload)}"
+    )
 
 
 def _shown(payload: str) -> str:
