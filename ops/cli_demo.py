@@ -3,10 +3,12 @@
 import time
 
 import duckdb
-from rich.table import Table as RichTable
+from rich.table import Table
 
 import sample
-from ops import cli_run, cli_sample
+from ops import cli_sample
+from ops.cli_run import opened
+from ops.codes import OK
 from ops.log import Log
 from ops.run import Runner, Summary
 from ops.settings import Settings
@@ -14,79 +16,93 @@ from ops.steps import STEPS
 
 
 def demo() -> int:
-    """Play it; a second call goes on where the first ended. The exit code of the worse run."""
+    """Play it; a second call goes on where the first ended. The exit code of the last run.
+
+    The first run is the one before which nothing was ever loaded. Where it does not go well, it is
+    the end: days that pass would only hide what must be mended.
+    """
     log = Log()
-    with cli_run.opened(None, "sample demo") as settings:
+    with opened(None, "sample demo") as settings:
         begun = time.monotonic()
-        first = cli_sample.retailer(settings).clock() is None
-        if first:
+        retailer = cli_sample.retailer(settings)
+        if retailer.clock() is None:
             log.say("demo", f"The retailer's systems, as they stood on {cli_sample.START}")
             cli_sample.move(settings, cli_sample.START, None)
         runner = Runner(settings, log)
         steps = [step.name for step in STEPS]
-        code = 0
+        summary = Summary("")
         with sample.services(settings.sample_home):
-            if first:
+            if not runner.ever_loaded():
                 log.say("demo", "First run: everything there is", style="bold")
-                code = runner.run(
-                    [s for s in steps if s not in ("freshness", "report")], "run"
-                ).code
-            cli_sample.move(settings, None, cli_sample.DAYS)
-            day = cli_sample.retailer(settings).clock()
-            log.say("demo", f"{cli_sample.DAYS} days pass; it is {day}", style="bold")
-            summary = runner.run(steps, "run")
+                summary = runner.run([s for s in steps if s not in ("freshness", "report")], "run")
+            if summary.code == OK:
+                cli_sample.move(settings, None, cli_sample.DAYS)
+                passed = f"{cli_sample.DAYS} days pass; it is {retailer.clock()}"
+                log.say("demo", passed, style="bold")
+                summary = runner.run(steps, "run")
         _closing(settings, log, summary)
         log.say("demo", f"All of it took {time.monotonic() - begun:.0f} s")
-        return max(code, summary.code)
+        return summary.code
 
 
 def _closing(settings: Settings, log: Log, summary: Summary) -> None:
-    rows = [
-        [f"{x.source}.{x.table}", f"{x.read:,}", f"{x.accepted:,}", f"{x.dead:,}"]
-        for x in summary.loads
-    ]
-    log.console.print(
-        _table("What the days brought", ["table", "read", "accepted", "dead"], rows)
-    )
+    if summary.loads:
+        log.console.print(_brought(summary))
     models = sum(n.status == "success" and n.resource_type == "model" for n in summary.nodes)
     tests = sum(n.status == "pass" for n in summary.nodes)
     log.say("demo", f"{models} models built, {tests} tests passed")
     with duckdb.connect(str(settings.warehouse), read_only=True) as con:
         for line in _stories(con):
             log.say("demo", f"  {line}")
+    if summary.errors:
+        log.error("demo", "What went wrong:")
+        for error in summary.errors:
+            log.error("demo", f"  {error}")
     log.say("demo", "Where to look next:", style="bold")
-    log.say("demo", f"  the start page     {settings.site / 'index.html'}")
-    log.say("demo", f"  the marts          duckdb {settings.published / 'marts.duckdb'}")
+    if summary.errors:
+        log.say("demo", "  mend that, then   millrace sample demo")
+    for name, path in (
+        ("the start page    ", settings.site / "index.html"),
+        ("the marts         ", settings.published / "marts.duckdb"),
+    ):
+        if path.exists():
+            log.say("demo", f"  {name} {'duckdb ' if path.suffix == '.duckdb' else ''}{path}")
     log.say("demo", "  the dead letters   millrace dead-letters list")
     log.say("demo", "  some more days     millrace sample advance --days 7 && millrace run")
 
 
-def _stories(con: duckdb.DuckDBPyConnection) -> list[str]:
-    """What a newcomer should notice in the second run."""
-    last = "(select max(_load_number) from raw_pos.transactions)"
-    (late,) = con.execute(
-        f"select count(*) from raw_pos.transactions where _load_number = {last} "
-        "and transaction_timestamp < updated_at - interval 1 day"
-    ).fetchone() or (0,)
-    (corrected,) = con.execute(
-        f"select count(*) from raw_pos.transactions t where _load_number = {last} and exists "
-        "(select 1 from raw_pos.transactions o where o.basket_id = t.basket_id "
-        "and o.product_id = t.product_id and o._load_number < t._load_number)"
-    ).fetchone() or (0,)
-    (changed,) = con.execute(
-        "select count(*) from snapshots.products_history where dbt_valid_to is not null"
-    ).fetchone() or (0,)
-    return [
-        f"{late:,} lines came a day or more after their sale, {corrected:,} corrected earlier ones",
-        f"{changed:,} former states of products are kept in the snapshot",
-    ]
-
-
-def _table(title: str, columns: list[str], rows: list[list[str]]) -> RichTable:
-    """A small table for the terminal; all columns but the first stand right."""
-    made = RichTable(title=title, title_justify="left")
-    for index, column in enumerate(columns):
-        made.add_column(column, justify="left" if index == 0 else "right")
-    for row in rows:
-        made.add_row(*row)
+def _brought(summary: Summary) -> Table:
+    made = Table(title="What the days brought", title_justify="left")
+    made.add_column("table")
+    for column in ("read", "accepted", "dead"):
+        made.add_column(column, justify="right")
+    for load in summary.loads:
+        counts = (f"{count:,}" for count in (load.read, load.accepted, load.dead))
+        made.add_row(f"{load.source}.{load.table}", *counts)
     return made
+
+
+def _stories(con: duckdb.DuckDBPyConnection) -> list[str]:
+    """What a newcomer should notice in the second run, as far as its tables are there."""
+    there = set(con.execute("select schema_name, table_name from duckdb_tables()").fetchall())
+    told = []
+    if ("raw_pos", "transactions") in there:
+        last = "(select max(_load_number) from raw_pos.transactions)"
+        late, corrected = con.execute(
+            f"""select
+                count(*) filter (where transaction_timestamp < updated_at - interval 1 day),
+                count(*) filter (where exists (
+                    select 1 from raw_pos.transactions o where o.basket_id = t.basket_id
+                    and o.product_id = t.product_id and o._load_number < t._load_number))
+            from raw_pos.transactions t where _load_number = {last}"""
+        ).fetchall()[0]
+        told.append(
+            f"{late:,} lines came a day or more after their sale, {corrected:,} corrected "
+            "earlier ones"
+        )
+    if ("snapshots", "products_history") in there:
+        (changed,) = con.execute(
+            "select count(*) from snapshots.products_history where dbt_valid_to is not null"
+        ).fetchall()[0]
+        told.append(f"{changed:,} former states of products are kept in the snapshot")
+    return told
