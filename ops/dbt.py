@@ -1,7 +1,7 @@
 """dbt in this process: parsed once, its nodes told as they finish, its results as plain data."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ _FILES = (
     "selectors.yml",
     "dbt_packages/.millrace.json",
 )
+_QUIET = ("--log-level", "none", "--log-level-file", "info", "--no-use-colors")
 
 
 @dataclass
@@ -54,7 +55,6 @@ class Dbt:
     ) -> Outcome:
         """Run one command, as `["build", "--select", …]`; nodes are told (node, done, of all)."""
         from dbt.cli.main import dbtRunner
-        from dbt.contracts.graph.manifest import Manifest
 
         done = total = 0
 
@@ -66,22 +66,16 @@ class Dbt:
                 done += 1
                 on_node(_of_event(event.data), done, max(done, total))
 
-        quiet = ["--log-level", "none", "--log-level-file", "info", "--no-use-colors"]
         target = ["--target", self._settings.target]
-        mark = fingerprint(self._settings.project)
         try:
-            if self._manifest is None or mark != self._fingerprint:
-                parsed = dbtRunner().invoke([*quiet, "parse", *target])
-                if not isinstance(parsed.result, Manifest):
-                    return Outcome(False, error=str(parsed.exception or "dbt could not parse"))
-                self._manifest, self._fingerprint = parsed.result, mark
-                self._compiled = False
+            if wrong := self._parse():
+                return Outcome(False, error=wrong)
             runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
             # dbt writes the manifest with the results of each build, which takes 0.5 s; it changes
             # with the project only
             build = arguments[0] == "build"
             spared = ["--no-write-json"] if build and self._compiled else []
-            result = runner.invoke([*quiet, *spared, *arguments, *target])
+            result = runner.invoke([*_QUIET, *spared, *arguments, *target])
             write = getattr(result.result, "write", None)
             if spared and write is not None:
                 write(str(self._settings.artifacts / "run_results.json"))
@@ -92,6 +86,33 @@ class Dbt:
         nodes = [_of_result(row) for row in rows if hasattr(row, "node")]
         error = str(result.exception) if result.exception else ""
         return Outcome(bool(result.success), nodes, error)
+
+    def watched(self, tests: Container[str]) -> set[tuple[str, str]]:
+        """The tables that tests of these names watch, and the column by which each has its time."""
+        try:
+            self._parse()
+        finally:
+            release()
+        nodes = self._manifest.nodes if self._manifest else {}
+        return {
+            (nodes[node.attached_node].relation_name, node.test_metadata.kwargs["timestamp_column"])
+            for node in nodes.values()
+            if getattr(node, "test_metadata", None) and node.test_metadata.name in tests
+        }
+
+    def _parse(self) -> str:
+        """Read the project where that is not done or the code changed; what is wrong, in words."""
+        from dbt.cli.main import dbtRunner
+        from dbt.contracts.graph.manifest import Manifest
+
+        mark = fingerprint(self._settings.project)
+        if self._manifest is None or mark != self._fingerprint:
+            parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
+            if not isinstance(parsed.result, Manifest):
+                return str(parsed.exception or "dbt could not parse")
+            self._manifest, self._fingerprint = parsed.result, mark
+            self._compiled = False
+        return ""
 
 
 def fingerprint(project: Path) -> str:

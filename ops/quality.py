@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,12 +24,8 @@ from ops.quality_report import Places, QualityError, report
 __all__ = ["Filled", "QualityError", "fill", "ready", "report"]
 
 SCHEMA = "elementary"
-# What selects Elementary's anomaly tests, and the variable with which their results are kept.
-ANOMALY_TESTS = (
-    "test_name:volume_anomalies",
-    "test_name:freshness_anomalies",
-    "test_name:column_anomalies",
-)
+# Elementary's anomaly tests, and the variable with which their results are kept.
+ANOMALY_TESTS = ("volume_anomalies", "freshness_anomalies", "column_anomalies")
 KEEP_ANOMALIES = {"disable_tests_results": False}
 SAMPLE_ROWS = 5
 
@@ -46,6 +42,34 @@ class Filled:
 def ready(con: duckdb.DuckDBPyConnection, schema: str = SCHEMA) -> bool:
     """Whether Elementary's tables are there (`dbt run --select package:elementary` makes them)."""
     return {"dbt_models", "elementary_test_results"} <= _tables(con, schema).keys()
+
+
+def end_of_data(
+    con: duckdb.DuckDBPyConnection, watched: Iterable[tuple[str, str]], project: Path
+) -> str | None:
+    """The newest moment of what anomaly tests watch, where they would see nothing of it from now.
+
+    They look back from now, by `days_back`. Data that ended before is of another time, as the
+    sample's year is: from now it is all days without rows, which are normal one after the other.
+    Data that ended since is live; if its newest days are empty, that is for the tests to see.
+
+    Args:
+        con: the warehouse, with the marts attached.
+        watched: tables, and the column by which each has its time (UTC).
+        project: the folder of `dbt_project.yml`, which says `days_back`.
+
+    Returns:
+        An ISO time without a zone, as Elementary's `custom_run_started_at` wants it, or None.
+    """
+    ends = [
+        con.execute(f"select max({column})::timestamp from {table}").fetchall()[0][0]
+        for table, column in watched
+    ]
+    days = yaml.safe_load((project / "dbt_project.yml").read_text())["vars"]["days_back"]
+    end = max((end for end in ends if end is not None), default=None)
+    if end is None or end > datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days):
+        return None
+    return str(end.isoformat(timespec="seconds"))
 
 
 def fill(

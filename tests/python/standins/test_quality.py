@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +131,40 @@ def test_failed_tests_keep_some_of_their_rows(stand_in: World, tmp_path: Path) -
         where r.test_name like '%to_be_between_bad_digit__9__0' group by r.id
     """).fetchall()
     assert kept == [("fail", 2, '{"is_met":false}')]
+
+
+@pytest.mark.parametrize(
+    ("ages", "set_back"),
+    [
+        ([5000], True),
+        ([31, 40], True),
+        ([27], False),
+        ([0], False),
+        ([5000, 3], False),
+        ([], False),
+    ],
+)
+def test_the_clock_is_set_back_only_for_data_of_another_time(
+    tmp_path: Path, ages: list[int], set_back: bool
+) -> None:
+    """A feed that stopped some days ago is live: its empty days must be seen."""
+    (tmp_path / "dbt_project.yml").write_text("vars: {days_back: 28}")
+    now = datetime.now(UTC).replace(tzinfo=None, microsecond=0)
+    with duckdb.connect() as con:
+        con.execute("create table none_yet (sold_at timestamp)")
+        for number, age in enumerate(ages):
+            con.execute(
+                f"create table t{number} as select ?::timestamp as sold_at", [_ago(now, age)]
+            )
+        watched = {(f"t{number}", "sold_at") for number in range(len(ages))} | {
+            ("none_yet", "sold_at")
+        }
+        end = quality.end_of_data(con, watched, tmp_path)
+    assert end == (_ago(now, min(ages)).isoformat() if set_back else None)
+
+
+def _ago(now: datetime, days: int) -> datetime:
+    return now - timedelta(days=days)
 
 
 def test_without_elementarys_tables_it_says_what_to_run(stand_in: World) -> None:
