@@ -79,10 +79,12 @@ def _of_warehouse(connection: duckdb.DuckDBPyConnection) -> dict[str, Any]:
         for row in _rows(
             connection,
             "select resource_type, node_name, status, coalesce(execution_seconds, 0),"
-            " coalesce(failures, 0), coalesce(message, '') from ("
-            "   select *, max_by(run_id, finished_at) over (partition by resource_type) as latest"
-            "   from millrace.node_results where node_name is not null)"
-            " where run_id = latest order by resource_type, node_name",
+            " coalesce(failures, 0), coalesce(message, '') from millrace.node_results"
+            " where node_name is not null and finished_at >= coalesce((select max(r.started_at)"
+            "   from millrace.runs as r join millrace.steps as s on r.run_id = s.run_id"
+            "   where s.step = 'build' and s.status in ('success', 'failed')), '-infinity')"
+            " qualify row_number() over (partition by unique_id order by finished_at desc) = 1"
+            " order by resource_type, node_name",
         )
     ]
     freshness = dict(

@@ -50,7 +50,7 @@ def render(facts: Facts) -> str:
     environment.globals["seconds"] = lambda run: _seconds(run, facts)
     environment.globals["when"] = lambda at: when(at, facts.now)
     environment.globals["age"] = lambda at: age(facts.now - at)
-    tests = [result for result in facts.results if result.kind == "test"]
+    tests = [result for result in facts.results if result.kind in ("test", "unit_test")]
     brought = _of_last_runs(facts.deliveries)
     return environment.get_template("start.html.j2").render(
         facts=facts,
@@ -62,7 +62,9 @@ def render(facts: Facts) -> str:
         state=_state(facts),
         headline=_headline(facts, tests),
         tests=_tallies(tests),
-        models=[r for r in facts.results if r.kind == "model" and tone(r.status) == "good"],
+        models=[
+            r for r in facts.results if r.kind in ("model", "snapshot") and tone(r.status) == "good"
+        ],
         unsound=sorted((t for t in tests if tone(t.status) != "good"), key=_severity),
         letters=facts.dead_letters,
         durations=bars(
@@ -177,8 +179,9 @@ def _headline(facts: Facts, tests: list[Result]) -> str:
     if tone(_state(facts)) == "bad":
         return f"The last run failed. {marts}"
     sound = sum(tone(test.status) == "good" for test in tests)
-    passed = f"{_plural(sound, 'test')} passed. " if tests else ""
-    return f"All is well. {passed}{marts}"
+    warned = sum(test.status == "warn" for test in tests)
+    passed = f"{_plural(sound, 'test')} passed{f', {warned} warned' if warned else ''}. "
+    return f"All is well. {passed if tests else ''}{marts}"
 
 
 def _commands(facts: Facts) -> list[tuple[str, str]]:

@@ -101,7 +101,7 @@ def test_the_start_page_in_a_browser(
             assert view.outside == []
             assert view.width == width, "the page scrolls sideways"
             assert shot.stat().st_size > 20_000
-            assert "All is well. 211 tests passed." in view.text
+            assert "All is well. 211 tests passed, 1 warned." in view.text
             for number in (totals.read, totals.dead, totals.transactions, totals.open_letters):
                 assert count(number) in view.text
             assert view.result["links"] == ["docs.html", "quality.html"]
@@ -109,6 +109,16 @@ def test_the_start_page_in_a_browser(
             assert view.result["bars"] >= 36 * 4
             assert view.result["title"].startswith("Millrace: All is well")
             assert view.result["dark"] == dark
+
+
+@pytest.mark.parametrize(("runs", "said"), [(1, 1), (3, 1), (36, 2)])
+def test_the_times_of_few_bars_stand_below_the_bars(tmp_path: Path, runs: int, said: int) -> None:
+    pretend_home.make(tmp_path, runs=runs)
+    text = render(facts_of(tmp_path))
+    caption = re.search("<figcaption>(.*?)</figcaption>", text, re.DOTALL)
+    assert caption is not None
+    assert len(re.findall("<span>[^<]+</span>", caption[1])) == said
+    assert (" to " in caption[1]) == (runs == 3)
 
 
 _SEEN = """({
@@ -140,6 +150,28 @@ def test_a_failed_run_is_said_first_and_hostile_text_stays_text(
     unescaped = chromium.look(page.as_uri(), script="document.title")
     assert unescaped.result.startswith("Millrace")
     assert unescaped.errors
+
+
+def test_a_later_report_leaves_the_tests_of_the_build(tmp_path: Path) -> None:
+    warehouse, published, totals = pretend_home.make(tmp_path, runs=3)
+    with duckdb.connect(warehouse) as connection:
+        connection.execute(
+            "insert into millrace.runs values ('later', 'report', 'dev', $1, $1, 'success', 0)",
+            [NOW],
+        )
+        connection.execute(
+            "insert into millrace.steps values ('later', 'report', $1, $1, 'success', '')", [NOW]
+        )
+        for name, status in (("usual_rows", "warn"), ("totals_source_to_mart", "pass")):
+            connection.execute(
+                "insert into millrace.node_results values"
+                " ('later', $1, 'test', $2, $3, 0.1, 0, '', $4)",
+                [f"test.millrace.{name}", name, status, NOW],
+            )
+    facts = gather(warehouse, published, now=NOW)
+    tests = [result.name for result in facts.results if result.kind == "test"]
+    assert len(tests) == len(set(tests)) == totals.tests_passed + 2
+    assert "211 tests passed, 2 warned. Readers" in render(facts)
 
 
 def test_before_the_first_run_the_page_says_so(tmp_path: Path) -> None:
