@@ -19,6 +19,8 @@ NO_NETWORK = (
     '<meta http-equiv="Content-Security-Policy" '
     """content="default-src 'unsafe-inline' 'unsafe-eval' data: blob:">"""
 )
+# The page asks for an account that a file has not; refused, that is an error in the console.
+NO_ACCOUNT = "<script>XMLHttpRequest.prototype.send = () => {}</script>"
 
 
 class QualityError(Exception):
@@ -94,7 +96,7 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
 def _closed(page: str) -> str:
     """The page without its way out: no fonts, no counters, whatever its scripts try."""
     page = re.sub(r'<link[^>]*(?:rel="icon"|href="https://)[^>]*>', "", page)
-    return page.replace("<head>", f"<head>{NO_NETWORK}", 1)
+    return page.replace("<head>", f"<head>{NO_NETWORK}{NO_ACCOUNT}", 1)
 
 
 @contextlib.contextmanager
