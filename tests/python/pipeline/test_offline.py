@@ -6,9 +6,14 @@ what is asked of it.
 
 from __future__ import annotations
 
+import base64
+import json
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from homes import BIN, SETTLED_ON, Home
@@ -35,13 +40,35 @@ ALONE = ("unshare", "--net", "--mount", sys.executable, "-c", TRAP)
 
 def alone(asked: Path) -> tuple[str, ...]:
     """What to put before a command; skips where the system does not let us."""
-    try:
-        tried = subprocess.run([*ALONE, str(asked), "true"], capture_output=True, text=True)
-    except FileNotFoundError:
-        pytest.skip("unshare is not here. Install it with: apt-get install util-linux")
+    for program, package in (("unshare", "util-linux"), ("ip", "iproute2")):
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not here. Install it with: apt-get install {package}")
+    tried = subprocess.run([*ALONE, str(asked), "true"], capture_output=True, text=True)
     if tried.returncode:
-        pytest.skip(f"a network namespace needs root and iproute2: {tried.stderr.strip()[-200:]}")
+        pytest.skip(f"a network namespace needs root: {tried.stderr.strip()[-200:]}")
     return (*ALONE, str(asked))
+
+
+def said(home: Home) -> dict[str, Any]:
+    """What the three pages say, without times and ids."""
+    site = home.path / "published" / "site"
+    start, docs, quality = (
+        (site / name).read_text() for name in ("index.html", "docs.html", "quality.html")
+    )
+    books = re.search('<table class="books">(.*?)</table>', start, re.DOTALL)
+    manifest = json.JSONDecoder().raw_decode(docs, docs.index('{"metadata":{"dbt_schema'))[0]
+    data = re.search(r"window\.elementaryData = JSON\.parse\(atob\('([^']+)'", quality)
+    assert books is not None
+    assert data is not None
+    report = json.loads(base64.b64decode(data[1]))
+    return {
+        "books": re.sub(r"<[^>]*>|\d+ \w{3}, \d\d:\d\d|\d+\u202fmin", " ", books[1]).split(),
+        "marts": re.findall(r'<th scope="row">(\w+)</th><td class="n">(\S+)</td>', start),
+        "documented": sorted([*manifest["nodes"], *manifest["sources"], *manifest["docs"]]),
+        "lineage": manifest["parent_map"],
+        "models": sorted(report["models"]),
+        "tests": {name: test["latest_run_status"] for name, test in report["tests"].items()},
+    }
 
 
 def test_the_trap_catches(tmp_path: Path) -> None:
@@ -60,4 +87,7 @@ def test_the_same_marts_and_pages_with_loopback_only(settled: Home, tmp_path: Pa
     assert home.tables("published") == settled.tables("published")
     pages = {page.name for page in (home.path / "published" / "site").iterdir()}
     assert pages == {"index.html", "docs.html", "quality.html"}
+    here, there = said(home), said(settled)
+    assert [len(part) > 10 for part in here.values()] == [True] * 6
+    assert here == there
     assert not asked.exists() or asked.read_text() == ""
