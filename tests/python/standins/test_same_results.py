@@ -1,7 +1,9 @@
 """Our stand-ins say of good and bad rows what the real packages say."""
 
+import re
+
 import duckdb
-from planted import World
+from planted import PROJECT, ROOT, World
 
 
 def _said(world: World) -> dict[str, tuple[str, int | None]]:
@@ -16,6 +18,27 @@ def test_every_test_comes_out_the_same(real: World, stand_in: World) -> None:
     assert len(tests) >= 75
     assert len(failed) >= 35
     assert not [said for said in tests if said[0] == "error"]
+
+
+def test_they_hold_what_is_used_and_all_they_hold_is_compared() -> None:
+    folder = ROOT / "ops" / "standins"
+    text = "".join(path.read_text() for path in folder.glob("dbt_expectations/macros/*.sql"))
+    held = set(re.findall(r"{% test (expect_\w+)\(", text))
+    used, compared = (
+        set(re.findall(r"dbt_expectations\.(expect_\w+)", "".join(texts)))
+        for texts in (
+            [path.read_text() for path in (ROOT / "models").rglob("*.yml")],
+            [path.read_text() for path in PROJECT.rglob("*.yml")],
+        )
+    )
+    assert used <= held == compared
+    more = len(held) - len(used)
+    says = f"{len(held)} tests: the {len(used)} that the models use"
+    readme = (folder / "README.md").read_text()
+    assert says in readme
+    assert f"and {more} for models to come" in readme
+    kinds = ("values_to_be_between", "pair_values", "row_count_to_equal_other", "quantile", "mean")
+    assert all(any(kind in name for name in used) for kind in kinds)
 
 
 def test_the_bad_rows_are_found_without_the_real_packages(stand_in: World) -> None:
