@@ -1,5 +1,6 @@
 """The steps that dbt does: freshness, build and trained tests, with Elementary's tables filled."""
 
+import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -168,10 +169,26 @@ class DbtSteps:
     def _with_marts(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The warehouse, with the marts attached as dbt has them."""
         self.journal.let_go()  # what is attached here must not stay attached
-        with duckdb.connect(str(self.settings.warehouse)) as con:
-            marts = str(self.settings.marts).replace("'", "''")
-            con.execute(f"attach '{marts}' as marts")
+        try:
+            con = self._attached()
+        except duckdb.BinderException:
+            # dbt leaves a connection in a ring of objects: open, until they are collected
+            gc.collect()
+            con = self._attached()
+        try:
             yield con
+        finally:
+            con.close()
+
+    def _attached(self) -> duckdb.DuckDBPyConnection:
+        con = duckdb.connect(str(self.settings.warehouse))
+        marts = str(self.settings.marts).replace("'", "''")
+        try:
+            con.execute(f"attach '{marts}' as marts")
+        except BaseException:
+            con.close()
+            raise
+        return con
 
 
 def _counts(outcome: Outcome) -> str:

@@ -6,6 +6,7 @@ Only with the real package; the stand-in's tests skip themselves.
 from __future__ import annotations
 
 import shutil
+import sys
 from datetime import date
 from pathlib import Path
 
@@ -81,6 +82,30 @@ def test_they_saw_the_days_of_the_sample(retailer: Home, quiet: list[dict[str, s
         where metric_name = 'average'
     """)
     assert 15 < averages[0][0] < averages[0][1] < 60
+
+
+AGAIN = """
+from ops.build import DbtSteps
+from ops.dbt import Dbt
+from ops.journal import Journal
+from ops.log import Log
+from ops.settings import load
+
+settings = load()
+steps = DbtSteps(settings, Log(), Journal(settings.warehouse), Dbt(settings))
+for turn in range(6):
+    steps.anomalies(f"turn {turn}")
+"""
+
+
+def test_they_may_run_again_in_one_process(retailer: Home, quiet: list[dict[str, str]]) -> None:
+    """What dbt leaves open of one run does not hinder the next."""
+    done = retailer.call(sys.executable, "-c", AGAIN)
+    assert done.code == 0, done.text
+    turns = retailer.query(
+        "select count(distinct run_id) from millrace.node_results where run_id like 'turn%'"
+    )
+    assert turns == [(6,)]
 
 
 ABSENT = f"""
