@@ -63,7 +63,7 @@ def said(home: Home) -> dict[str, Any]:
     report = json.loads(base64.b64decode(data[1]))
     return {
         "books": re.sub(r"<[^>]*>|\d+ \w{3}, \d\d:\d\d|\d+\u202fmin", " ", books[1]).split(),
-        "marts": re.findall(r'<th scope="row">(\w+)</th><td class="n">(\S+)</td>', start),
+        "marts": re.findall(r'<th scope="row">(\w+)</th>((?:<td class="n">[^<]+</td>){2})', start),
         "documented": sorted([*manifest["nodes"], *manifest["sources"], *manifest["docs"]]),
         "lineage": manifest["parent_map"],
         "models": sorted(report["models"]),
