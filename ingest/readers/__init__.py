@@ -136,12 +136,14 @@ def _secret_texts(value: Any, env: Environment, key: str) -> Iterator[str]:
             yield from (text, quote_url(text, safe=""), quote_plus(text))
         if url := _URL.fullmatch(text):
             meant = unquote(url["password"])
-            yield from (url["password"], meant, quoted(meant), quoted(meant)[1:-1])
+            yield from (url["password"], meant)
+            for mark in "'\"":
+                yield from (quoted(meant, mark), quoted(meant, mark)[1:-1])
 
 
-def quoted(value: str) -> str:
-    """The value as a connection string of PostgreSQL or MySQL quotes it."""
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def quoted(value: str, mark: str = "'") -> str:
+    """The value as a connection string quotes it: PostgreSQL's with ', DuckDB's of MySQL with "."""
+    return mark + value.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
 def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:

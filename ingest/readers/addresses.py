@@ -53,4 +53,5 @@ def attach_address(url: str, engine: str, where: str) -> str:
     if engine == "postgres":
         values["connect_timeout"] = 10
     values |= parse_qsl(parts.query)
-    return " ".join(f"{key}={quoted(str(value))}" for key, value in values.items() if value)
+    mark = '"' if engine == "mysql" else "'"
+    return " ".join(f"{key}={quoted(str(value), mark)}" for key, value in values.items() if value)

@@ -6,11 +6,13 @@ def pos_url() -> Iterator[str]:
         yield url
 """
 
+import getpass
 import os
 import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +26,11 @@ POSTGRES_MISSING = (
 NO_PLAIN_USER = (
     "PostgreSQL does not run as root, and there is no user 'postgres' or no runuser to run it as. "
     "Install both with: apt-get install postgresql util-linux"
+)
+
+MARIADB_MISSING = (
+    "MariaDB's programs are not here. "
+    "Install them with: apt-get install mariadb-server, or brew install mariadb"
 )
 
 # A cluster that lives for some seconds: nothing has to survive a crash of the machine.
@@ -92,6 +99,63 @@ def postgres(**settings: str) -> Iterator[str]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextmanager
+def mariadb() -> Iterator[str]:
+    """A throw-away MariaDB server on a free loopback port.
+
+    Yields:
+        mysql://millrace:secret@127.0.0.1:PORT/millrace, an empty database of its owner.
+
+    Raises:
+        pytest.skip.Exception: MariaDB is not installed; says what to install.
+    """
+    # a system's folder for servers is not on everyone's path
+    path = f"{os.environ['PATH']}:/usr/local/sbin:/usr/sbin"
+    server, install = (shutil.which(n, path=path) for n in ("mariadbd", "mariadb-install-db"))
+    if server is None or install is None:
+        pytest.skip(MARIADB_MISSING)
+    folder = Path(tempfile.mkdtemp(prefix="millrace-my-"))
+    try:
+        data, user = f"--datadir={folder / 'data'}", f"--user={getpass.getuser()}"
+        _run([install, "--no-defaults", data, user, "--skip-test-db"])
+        (begin := folder / "begin.sql").write_text(
+            "create database millrace character set utf8mb4;\n"
+            "create user millrace@'127.0.0.1' identified by 'secret';\n"
+            "grant all on millrace.* to millrace@'127.0.0.1';\n"
+        )
+        port = _free_port()
+        options = f"--bind-address=127.0.0.1 --port={port} --skip-name-resolve"
+        process = subprocess.Popen(
+            [server, "--no-defaults", data, user, *options.split(), f"--init-file={begin}",
+             f"--socket={folder / 'socket'}", f"--log-error={folder / 'log'}"],
+        )  # fmt: skip
+        try:
+            _wait_for(port, process, folder / "log")
+            yield f"mysql://millrace:secret@127.0.0.1:{port}/millrace"
+        finally:
+            process.kill()  # nothing is to be saved
+            process.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Until somebody listens at the port."""
+    ends = time.monotonic() + 60
+    while time.monotonic() < ends and process.poll() is None:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.1)
+    raise RuntimeError(f"MariaDB did not start: {log.read_text()[-500:]}")
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
 def _as_plain_user() -> list[str]:
     """What to put before a command so that it does not run as root."""
     if os.geteuid() != 0:
@@ -105,9 +169,7 @@ def _as_plain_user() -> list[str]:
 def _start(control: list[str], folder: Path, settings: dict[str, str]) -> int:
     """Start the server; another port if somebody took the free one before us."""
     for attempt in range(3):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = _free_port()
         options = {**settings, "port": str(port), "unix_socket_directories": str(folder)}
         given = " ".join(f"-c {name}={value}" for name, value in options.items())
         try:
