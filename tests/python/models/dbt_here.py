@@ -1,0 +1,85 @@
+"""dbt in the process of the test, on a warehouse of the test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from ops.publish import release
+
+PROJECT = Path(__file__).parents[3]
+
+
+def seeds(everyday: int) -> range:
+    """The seeds of a property test: so many every day, or what MILLRACE_TEST_SEEDS says."""
+    return range(int(os.environ.get("MILLRACE_TEST_SEEDS", everyday)))
+
+
+class Dbt:
+    """dbt in this process, on files of its own; the project is parsed once."""
+
+    def __init__(self, home: Path, project: Path = PROJECT) -> None:
+        from dbt.cli.main import dbtRunner
+
+        (home / "warehouse").mkdir(parents=True, exist_ok=True)
+        self.warehouse = home / "warehouse" / "millrace_dev.duckdb"
+        self.marts = home / "warehouse" / "marts_dev.duckdb"
+        self._places = [
+            *("--project-dir", str(project), "--profiles-dir", str(project)),
+            *("--target", "dev", "--target-path", str(home / "target")),
+            *("--log-path", str(home / "logs"), "--quiet"),
+        ]
+        parsed = dbtRunner().invoke(["parse", *self._places])
+        assert parsed.success, parsed.exception
+        self._runner = dbtRunner(manifest=parsed.result)
+
+    def run(self, *arguments: str) -> None:
+        """Every model of staging, intermediate and marts."""
+        self._invoke("run", *arguments)
+
+    def build(self) -> None:
+        """The models, and the snapshots where a build has them; no test."""
+        self._invoke("build", "resource_type:snapshot", "--resource-types", "model", "snapshot")
+
+    def _invoke(self, command: str, *arguments: str) -> None:
+        try:
+            answer = self._runner.invoke(
+                [command, "--select", "staging", "intermediate", "marts", *arguments, *self._places]
+            )
+        finally:
+            release()
+        failed = (
+            [] if answer.result is None else [r for r in answer.result if r.status != "success"]
+        )
+        assert answer.success, answer.exception or [(r.node.name, r.message) for r in failed]
+        assert len(answer.result) > 20
+
+    def tables(self) -> dict[str, tuple[int, str]]:
+        """Rows and an order-free hash of every staging table and mart, by name."""
+        found = {}
+        with duckdb.connect(str(self.warehouse)) as con:
+            con.execute(f"attach if not exists '{self.marts}' as marts")
+            for database, schema, name in con.execute(
+                "select database_name, schema_name, table_name from duckdb_tables()"
+                " where schema_name = 'staging' or database_name = 'marts'"
+            ).fetchall():
+                found[name] = con.execute(
+                    "select count(*), md5(string_agg(md5(r::varchar), '' order by md5(r::varchar)))"
+                    f" from {database}.{schema}.{name} as r"
+                ).fetchall()[0]
+        return found
+
+
+def project_to_edit(path: Path) -> Path:
+    """A copy of the project whose models and macros may be edited; the rest is linked."""
+    path.mkdir()
+    for name in ("dbt_packages", "seeds", "snapshots", "tests", "analyses"):
+        (path / name).symlink_to(PROJECT / name)
+    for name in ("models", "macros"):
+        shutil.copytree(PROJECT / name, path / name)
+    for name in (".dbtignore", "dbt_project.yml", "packages.yml", "profiles.yml"):
+        shutil.copy(PROJECT / name, path / name)
+    return path
