@@ -13,6 +13,8 @@ from ingest.readers.addresses import attach_address
 from ingest.session import load_extension
 from ingest.types import literal
 
+pytestmark = pytest.mark.xdist_group("mariadb")
+
 COLUMNS = {
     "id": "bigint",
     "note": "varchar",
@@ -67,7 +69,8 @@ def shop(server: Shop, project: Project) -> Shop:
 def test_first_load_increments_and_dead_letters(project: Project, shop: Shop) -> None:
     shop.run(
         """insert into sales values
-        (1, 'Zürich ''s 🛒', 1.25, '2017-01-01', 18446744073709551615, '2017-01-01 10:00:00.123456'),
+        (1, 'Zürich ''s 🛒', 1.25, '2017-01-01', 18446744073709551615,
+            '2017-01-01 10:00:00.123456'),
         (2, null, -1, null, 0, '2017-01-01 11:00:00'),
         (3, '', null, '9999-12-31', null, null)"""
     )

@@ -1,6 +1,7 @@
 """The sample, loaded over several days: raw and the dead letters are what its oracle says, exactly.
 
-The oracle knows every row's fate from the plan alone; it looks at nothing that was delivered.
+The oracle knows every row's fate from the plan alone; it looks at nothing that was delivered. The
+tills are a SQLite file, then a PostgreSQL database, whose types hold no text in a number.
 """
 
 import os
@@ -10,11 +11,14 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from services import postgres
 
 import sample
 from ingest.declaration import Table, load_sources
 from ingest.load import Loader
 from sample.oracle import TABLES, Oracle
+
+pytestmark = pytest.mark.xdist_group("sample_loaded")
 
 PROJECT = Path(__file__).parents[3]
 SEED = 11
@@ -22,13 +26,26 @@ DAYS = [date(2017, 1, 12), date(2017, 1, 13), date(2017, 1, 16), date(2017, 1, 2
 FILES = ("promo.promotions", "promo.coupons")
 
 
+@pytest.fixture(scope="module", params=["sqlite", "postgresql"])
+def tills(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of the tills; None where they are the sample's own SQLite file."""
+    if request.param == "sqlite":
+        yield None
+        return
+    with postgres() as url, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MILLRACE_POS_URL", url)
+        yield url
+
+
 @pytest.fixture(scope="module")
-def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPyConnection]:
+def loaded(
+    tills: str | None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse after a load at the end of each of the days; run ids are the days."""
     home = tmp_path_factory.mktemp("retailer")
     warehouse = home / "warehouse.duckdb"
     sources = load_sources(PROJECT)
-    retailer = sample.Retailer(home / "sample_data", SEED)
+    retailer = sample.Retailer(home / "sample_data", SEED, pos_url=tills)
     loaders: list[Loader] = []
     for day in DAYS:
         clock = retailer.clock()
@@ -49,8 +66,8 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[duckdb.DuckDBPy
 
 
 @pytest.fixture(scope="module")
-def oracle() -> Oracle:
-    return Oracle(SEED, DAYS)
+def oracle(tills: str | None) -> Oracle:
+    return Oracle(SEED, DAYS, loose_types=tills is None)
 
 
 @pytest.fixture(scope="module")
