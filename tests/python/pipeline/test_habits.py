@@ -6,6 +6,7 @@ import json
 import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 from homes import BIN, Home, project_copy
 
@@ -100,3 +101,16 @@ def test_with_no_home_named_it_is_the_projects_folder(settled: Home, tmp_path: P
     published = home.millrace("publish")
     assert published.code == 0, published.text
     assert (project / "published" / "marts.duckdb").exists()
+
+
+def test_a_table_that_went_silent_is_stale_where_it_says_so(root: Home, tmp_path: Path) -> None:
+    home = root.copied(tmp_path / "home")
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute(
+            "update raw_pos._loads set extracted_at = extracted_at - interval 9 day "
+            "where table_name in ('transactions', 'households')"
+        )
+    done = home.dbt("source", "freshness")
+    assert done.code == 1
+    assert "ERROR STALE freshness of pos.transactions" in done.text
+    assert "PASS freshness of pos.households" in done.text, "its siblings still bring rows"
