@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import date, datetime, timedelta
 from decimal import Decimal
+from urllib.parse import quote
 
 import duckdb
 import pytest
@@ -129,3 +130,14 @@ def test_a_wrong_password_is_told_without_it(project: Project, shop: Shop) -> No
     (error,) = project.load(NODE).errors
     assert "canary" not in str(error)
     assert "canary" not in "".join(project.lines)
+
+
+def test_any_password(project: Project, shop: Shop) -> None:
+    shop.run("insert into sales (id) values (1)", r"""set password = password('a "b\\c''d=é ;%')""")
+    try:
+        password = quote("a \"b\\c'd=é ;%", safe="")
+        project.env["SHOP_URL"] = shop.url.replace(":secret@", f":{password}@")
+        assert not project.load(NODE).errors
+        assert project.raw("shop.sales", "id") == [(1,)]
+    finally:
+        shop.run("set password = password('secret')")

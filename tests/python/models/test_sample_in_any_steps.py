@@ -85,7 +85,7 @@ class Weeks:
             self._load()
             self._dbt.build()
             while self.today < until:
-                days = min(self.dice.randint(1, 5), (until - self.today).days)
+                days = min(self.dice.randint(1, 6), (until - self.today).days)
                 self._retailer.advance(days)
                 self._thin_the_drop()
                 for happens in self._thrown():
