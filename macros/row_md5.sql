@@ -5,7 +5,7 @@
     raw    the source() relation whose declaration names the columns -#}
 {% macro row_md5(alias, raw) %}
     {%- set values = [] -%}
-    {%- for source in (graph.sources.values() if execute else [])
+    {%- for source in graph.get('sources', {}).values()
             if source.schema == raw.schema and source.identifier == raw.identifier -%}
         {%- for column in source.columns | sort -%}
             {%- do values.append(

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from ingest.types import quote
 from ops import packages, quality
-from ops.codes import BUILD_FAILED, FAILED
+from ops.codes import BUILD_FAILED, FAILED, SOURCE_FAILED
 from ops.dbt import Dbt, Outcome
 from ops.journal import Journal, NodeResult
 from ops.log import Log
@@ -55,13 +56,23 @@ class DbtSteps:
             )
 
     def freshness(self, run_id: str) -> str:
-        """Ask how old each source's newest finished load is."""
+        """Ask how old each source's newest finished load is.
+
+        Raises:
+            StepError: one is older than its `error_after`, or dbt could not find out.
+        """
         outcome = self._run(["source", "freshness"], quietly=True)
         self.journal.nodes(run_id, outcome.nodes)
-        stale = [n.node_name for n in outcome.nodes if n.status in ("warn", "error")]
-        if outcome.error:
-            raise StepError(f"dbt source freshness: {outcome.error}", BUILD_FAILED)
-        return f"stale: {', '.join(stale)}" if stale else f"{len(outcome.nodes)} sources are fresh"
+        tables = [n for n in outcome.nodes if n.resource_type == "source"]
+        wrong = [f"{n.node_name}: {n.message}" for n in tables if n.status == "runtime error"]
+        late = [n.node_name for n in tables if n.status == "error"]
+        if outcome.error or wrong or not (tables and (outcome.success or late)):
+            told = outcome.error or "; ".join(wrong) or "dbt gave no answer"
+            raise StepError(f"dbt source freshness: {told}", BUILD_FAILED)
+        if late:
+            raise StepError(f"stale beyond error_after: {', '.join(late)}", SOURCE_FAILED)
+        stale = [n.node_name for n in tables if n.status == "warn"]
+        return f"stale: {', '.join(stale)}" if stale else f"{len(tables)} sources are fresh"
 
     def build(
         self,
@@ -70,6 +81,7 @@ class DbtSteps:
         arguments: tuple[str, ...],
         *,
         whole: bool,
+        anew: bool,
         deep: bool,
     ) -> Outcome:
         """Build and test what the pending loads reach, or everything.
@@ -79,20 +91,41 @@ class DbtSteps:
             pending: source tables with loads that no good build has taken.
             arguments: further words for `dbt build`; with them, dbt builds what they say.
             whole: build everything, unit tests too.
+            anew: with a whole build, incremental models from their first row.
             deep: also the tests that read all of raw.
         """
-        self._elementary()
+        self._elementary(run_id)
         command = ["build", *arguments]
+        if whole and anew and not arguments:
+            command.append("--full-refresh")
         if not whole and not arguments:
             # unit tests prove the code, which has not changed; trained tests come with the report
             command += ["--exclude-resource-type", "unit_test"]
             left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
             command += ["--exclude", *left, "--select", "path:models/ops"]
+            command += ["tag:deep"] if deep else []
             command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
         outcome = self._run(command)
         self.journal.nodes(run_id, outcome.nodes)
-        self._quality()
+        if outcome.nodes:
+            self._quality()
         return outcome
+
+    def tidy(self) -> None:
+        """Drop from the marts what no model makes any more, or it would be published for ever."""
+        kept = self.dbt.relations("marts")
+        with self._with_marts() as con:
+            there = con.execute(
+                "select schema_name, table_name, 'table' from duckdb_tables() where database_name "
+                "= 'marts' union all select schema_name, view_name, 'view' from duckdb_views() "
+                "where database_name = 'marts' and not internal"
+            ).fetchall()
+            for schema, name, kind in there:
+                if (schema, name) not in kept:
+                    con.execute(f"drop {kind} marts.{quote(schema)}.{quote(name)}")
+                    self.log.say(
+                        "dropped", f"  {name} is gone from the project, and from the marts"
+                    )
 
     def judge(self, outcome: Outcome) -> str:
         """What a build came to, in words.
@@ -121,7 +154,7 @@ class DbtSteps:
         """
         if not self.settings.marts.exists():
             raise StepError("there is nothing to report on yet. Run: millrace run", FAILED)
-        self._elementary()
+        self._elementary(run_id)
         if packages.origin(self.settings.project) == "stand-ins":
             return
         chosen = [f"test_name:{name}" for name in quality.ANOMALY_TESTS]
@@ -130,6 +163,10 @@ class DbtSteps:
         self.journal.nodes(run_id, outcome.nodes)
         if outcome.nodes:
             self._quality()
+        broken = [f"{n.node_name}: {n.message}" for n in outcome.nodes if n.status == "error"]
+        if outcome.error or broken:
+            told = outcome.error or "; ".join(broken)
+            raise StepError(f"the anomaly tests could not run: {told}", FAILED)
 
     def _run(self, command: list[str], *, quietly: bool = False) -> Outcome:
         self.journal.let_go()
@@ -140,15 +177,21 @@ class DbtSteps:
         if node.status in (*_BAD, "warn"):
             self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
 
-    def _elementary(self) -> None:
-        """Make Elementary's tables the first time; they hold the history of its report."""
+    def _elementary(self, run_id: str) -> None:
+        """Make Elementary's tables the first time; they hold the history of its report.
+
+        All of them: a kill in the middle is not known by the tables that are there.
+        """
+        made_by = packages.mark(self.settings.project)
+        before = self.journal.before()
         self.journal.let_go()
         with duckdb.connect(str(self.settings.warehouse)) as con:
             ready = quality.ready(con)
-        if not ready:
+        if not ready or before.elementary != made_by:
             outcome = self._run(["run", "--select", "package:elementary"], quietly=True)
             if not outcome.success:
                 raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
+            self.journal.mark(run_id, "elementary", made_by)
 
     def _clock(self) -> dict[str, str]:
         """The variable that sets Elementary's clock back, where the data's own is years behind."""

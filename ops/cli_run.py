@@ -116,16 +116,19 @@ def once(
 
 
 def loop(pause: float, target: str | None, log_json: bool) -> None:
-    """Take the quick steps every `pause` seconds, until Ctrl-C or SIGTERM."""
+    """Take the quick steps every `pause` seconds, once in a day all of them.
+
+    Ends by Ctrl-C or SIGTERM.
+    """
     from ops.run import Runner
 
-    steps = tuple(step.name for step in STEPS if step.name != "freshness")
+    steps = tuple(step.name for step in STEPS)
     with logged(as_json=log_json) as log, opened(target, "run --every") as here:
         runner, stop = Runner(here, log), _told_to_stop()
         while not stop.is_set():
             begun = time.monotonic()
             try:
-                summary = runner.run(steps, "run --every", thorough=False)
+                summary = runner.run(steps, "run --every", thorough=None)
             except Exception as error:  # the next tick begins afresh, as after a kill
                 _, event, text = said(error)
                 log.error(event, text)

@@ -1,6 +1,7 @@
 """The exit codes of the `millrace` command; `millrace --help` tells what each means."""
 
 OK, FAILED, USAGE, SOURCE_FAILED, BUILD_FAILED, HELD, MISDECLARED = range(7)
+INTERRUPTED = 130  # as shells have it: 128 and the number of SIGINT
 
 
 class CallError(Exception):

@@ -1,9 +1,13 @@
 """dbt in this process: parsed once, its nodes told as they finish, its results as plain data."""
 
 import hashlib
-from collections.abc import Callable, Container
+import signal
+import threading
+from collections.abc import Callable, Container, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ops.journal import NodeResult
@@ -75,7 +79,8 @@ class Dbt:
             # with the project only
             build = arguments[0] == "build"
             spared = ["--no-write-json"] if build and self._compiled else []
-            result = runner.invoke([*_QUIET, *spared, *arguments, *target])
+            with _interrupts():
+                result = runner.invoke([*_QUIET, *spared, *arguments, *target])
             write = getattr(result.result, "write", None)
             if spared and write is not None:
                 write(str(self._settings.artifacts / "run_results.json"))
@@ -100,6 +105,11 @@ class Dbt:
             if getattr(node, "test_metadata", None) and node.test_metadata.name in tests
         }
 
+    def relations(self, database: str) -> set[tuple[str, str]]:
+        """Schema and name of all that the parsed project keeps in a database."""
+        nodes = self._manifest.nodes.values() if self._manifest else []
+        return {(node.schema, node.alias) for node in nodes if node.database == database}
+
     def _parse(self) -> str:
         """Read the project where that is not done or the code changed; what is wrong, in words."""
         from dbt.cli.main import dbtRunner
@@ -116,14 +126,47 @@ class Dbt:
 
 
 def fingerprint(project: Path) -> str:
-    """A hash of all the code that a build depends on: equal while nothing was edited."""
-    digest = hashlib.sha256()
+    """Hashes of all the code that a build depends on: equal while nothing was edited.
+
+    Two, with a blank between them: of the SQL that makes rows, and of all the rest.
+    """
+    makes, rest = hashlib.sha256(), hashlib.sha256()
     files = [path for folder in _CODE for path in (project / folder).rglob("*") if path.is_file()]
     for path in sorted([*files, *(project / name for name in _FILES)]):
         if path.is_file():
-            digest.update(str(path.relative_to(project)).encode() + b"\0")
+            inside = path.relative_to(project)
+            rows = inside.parts[0] in ("models", "macros") and path.suffix == ".sql"
+            digest = makes if rows else rest
+            digest.update(str(inside).encode() + b"\0")
             digest.update(path.read_bytes() + b"\0")
-    return digest.hexdigest()
+    return f"{makes.hexdigest()} {rest.hexdigest()}"
+
+
+@contextmanager
+def _interrupts() -> Iterator[None]:
+    """dbt takes a Ctrl-C for its own and returns; who pressed it meant all of us.
+
+    Raises:
+        KeyboardInterrupt: at the end, when there was one.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before, pressed = signal.getsignal(signal.SIGINT), False
+
+    def heard(number: int, frame: FrameType | None) -> None:
+        nonlocal pressed
+        pressed = True
+        if callable(before):
+            before(number, frame)
+
+    signal.signal(signal.SIGINT, heard)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed and before is signal.default_int_handler:
+        raise KeyboardInterrupt
 
 
 def _of_event(data: Any) -> NodeResult:

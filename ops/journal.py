@@ -25,6 +25,9 @@ create table if not exists millrace.steps (
 create table if not exists millrace.built (
     run_id varchar, source_name varchar, table_name varchar, load_number bigint, built_at timestamp
 );
+create table if not exists millrace.marks (
+    run_id varchar, name varchar, value varchar, marked_at timestamp
+);
 create table if not exists millrace.node_results (
     run_id varchar, unique_id varchar, resource_type varchar, node_name varchar, status varchar,
     execution_seconds double, failures bigint, message varchar, finished_at timestamp
@@ -34,23 +37,26 @@ create table if not exists millrace.node_results (
 
 _BEFORE = """
 with good as (
-    select coalesce(max(built_at) filter (where source_name <> '**'), timestamp '-infinity') as at,
-        max_by(table_name, built_at) filter (where source_name = '*') as project,
-        max_by(table_name, built_at) filter (where source_name = '**') as marts
-    from millrace.built
+    select coalesce(max(marked_at) filter (where name = 'project'), timestamp '-infinity') as at,
+        max_by(value, marked_at) filter (where name = 'project') as project,
+        max_by(value, marked_at) filter (where name = 'marts') as marts,
+        max_by(value, marked_at) filter (where name = 'elementary') as elementary,
+        max(marked_at) filter (where name = 'deep') as deep
+    from millrace.marks
 ),
 done as (
     select max(started_at) filter (where step = 'publish') as published,
         max(started_at) filter (where step = 'report') as reported
     from millrace.steps where status = 'success'
 )
-select project, marts,
+select project, marts, elementary, deep,
     exists (
         from millrace.steps
         where step = 'build' and status in ('failed', 'killed') and started_at > good.at
     ),
     project is not null and coalesce(done.published < good.at, true),
-    coalesce(done.reported < done.published, done.published is not null)
+    coalesce(done.reported < done.published, done.published is not null),
+    project is not null and coalesce(good.deep < good.at, true)
 from good, done
 """
 
@@ -62,16 +68,22 @@ class Before:
     Attributes:
         project: the fingerprint of the project at its last good build; None before the first.
         marts: the mark of the marts' file as that build or its publish left it.
+        elementary: the packages that Elementary's tables were made by, all of them.
+        deep_at: when a build last passed the deep tests too.
         spoiled: a build failed or was killed since the last good one.
         unpublished: no publish came after the last good build.
         unreported: no report came after the last publish.
+        shallow: the last good build left the deep tests out, as quick runs do.
     """
 
     project: str | None
     marts: str | None
+    elementary: str | None
+    deep_at: datetime | None
     spoiled: bool
     unpublished: bool
     unreported: bool
+    shallow: bool
 
 
 @dataclass(frozen=True)
@@ -160,7 +172,7 @@ class Journal:
     def forget(self, run_id: str) -> None:
         """Take out a run that found nothing to do, so that an idle loop leaves no trail."""
         with self._open() as con:
-            for table in ("runs", "steps"):
+            for table in ("runs", "steps", "node_results"):
                 con.execute(f"delete from millrace.{table} where run_id = ?", [run_id])
 
     def begin_step(self, run_id: str, step: str, started_at: datetime) -> None:
@@ -216,15 +228,32 @@ class Journal:
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:
-            project, marts, *flags = con.execute(_BEFORE).fetchall()[0]
-        return Before(project, marts, *map(bool, flags))
+            project, marts, elementary, deep, *flags = con.execute(_BEFORE).fetchall()[0]
+        return Before(project, marts, elementary, deep, *map(bool, flags))
 
-    def built(self, run_id: str, loads: dict[tuple[str, str], int], project: str) -> None:
-        """A build of these loads, by this state of the project, passed all its tests."""
-        rows = [[run_id, *key, number, now()] for key, number in loads.items()]
-        rows.append([run_id, "*", project, 0, now()])
+    def built(self, run_id: str, loads: dict[tuple[str, str], int], marks: dict[str, str]) -> None:
+        """A build of these loads passed all its tests, and left these marks; all or nothing."""
+        at = now()
         with self._open() as con:
-            con.executemany("insert into millrace.built values (?, ?, ?, ?, ?)", rows)
+            con.begin()
+            for (source, table), number in loads.items():
+                con.execute(
+                    "insert into millrace.built values (?, ?, ?, ?, ?)",
+                    [run_id, source, table, number, at],
+                )
+            self._mark(con, run_id, marks, at)
+            con.commit()
+
+    def mark(self, run_id: str, name: str, value: str) -> None:
+        """Something that a later run asks for: see `Before`."""
+        with self._open() as con:
+            self._mark(con, run_id, {name: value}, now())
+
+    def _mark(
+        self, con: duckdb.DuckDBPyConnection, run_id: str, marks: dict[str, str], at: datetime
+    ) -> None:
+        for name, value in marks.items():
+            con.execute("insert into millrace.marks values (?, ?, ?, ?)", [run_id, name, value, at])
 
     def last_runs(self, count: int) -> list[RunRow]:
         """The newest runs first; none where there is no warehouse yet."""
@@ -238,13 +267,6 @@ class Journal:
                 [count],
             ).fetchall()
         return [RunRow(*row) for row in rows]
-
-    def marts(self, run_id: str, mark: str) -> None:
-        """The marts' file, as the last good build or its publish left it."""
-        with self._open() as con:
-            con.execute(
-                "insert into millrace.built values (?, '**', ?, 0, ?)", [run_id, mark, now()]
-            )
 
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -129,6 +129,11 @@ def origin(project: Path) -> Origin | None:
     return found if found in ("hub", "cache", "stand-ins") else None
 
 
+def mark(project: Path) -> str:
+    """What changes with the installed packages: where they came from, and their versions."""
+    return json.dumps(read_marker(project / "dbt_packages"), sort_keys=True)
+
+
 def edr_project(cache: Path | None = None) -> Path | None:
     """The dbt project inside Elementary's command line; None where it is not installed.
 

@@ -71,7 +71,7 @@ def publish(marts: Path, published: Path) -> Published:
             _log_of(target).unlink(missing_ok=True)
             partial.replace(target)
             _sync_folder(published)
-        except duckdb.Error as error:
+        except (duckdb.Error, OSError) as error:
             raise PublishError(f"{marts} cannot be published: {error}") from error
         finally:
             connection.close()

@@ -7,6 +7,7 @@ snapshot until a build has passed all its tests.
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 import sample
 from ingest.declaration import Source, load_sources, pick
@@ -14,7 +15,7 @@ from ingest.errors import DeclarationError, IngestError, UnsetError
 from ingest.load import Loader, TableLoad
 from ops import publish, quality_report, report
 from ops.build import DbtSteps, StepError
-from ops.codes import BUILD_FAILED, FAILED, MISDECLARED, OK, SOURCE_FAILED, USAGE
+from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.dbt import Dbt, fingerprint
 from ops.journal import Journal, NodeResult, new_run_id, now
 from ops.log import Log
@@ -66,7 +67,7 @@ class Runner:
         *,
         tables: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
-        thorough: bool = True,
+        thorough: bool | None = True,
         run_id: str = "",
     ) -> Summary:
         """Take the named steps in the pipeline's order.
@@ -76,8 +77,8 @@ class Runner:
             command: what was typed, for the journal.
             tables: `source` or `source.table` words that keep `load` to these.
             arguments: further arguments of `dbt build`.
-            thorough: also the deep tests, the docs and the Elementary report, which take some
-                seconds.
+            thorough: also freshness, the deep tests, the docs and the Elementary report, which
+                take some seconds; None for once in a day.
             run_id: the run's id; a new one when not given.
         """
         chosen = set(steps)
@@ -85,15 +86,22 @@ class Runner:
         self._log.run_id = summary.run_id
         with self.journal.keeping():
             self.journal.start(summary.run_id, command, self._settings.target)
-            status = "failed"
+            if thorough is None:
+                thorough = self._a_day_has_passed()
+                chosen -= set() if thorough else {"freshness"}
+            status, interrupted = "failed", False
             try:
                 self._steps(chosen, summary, tables, arguments, thorough)
                 status = "success" if summary.code == OK else "failed"
+            except KeyboardInterrupt:
+                interrupted = True
+                raise
             finally:
                 if summary.idle and status == "success":
                     self.journal.forget(summary.run_id)
                 else:
-                    code = summary.code if status == "success" or summary.code else FAILED
+                    unforeseen = INTERRUPTED if interrupted else FAILED
+                    code = summary.code if status == "success" or summary.code else unforeseen
                     self.journal.finish(summary.run_id, status, code)
         if "report" in chosen and not summary.idle:
             report.start_page(self._settings)
@@ -148,24 +156,28 @@ class Runner:
                     seconds=seconds,
                 )
             if step.name == "load":
-                due = set() if bad else chosen & self._due(summary, mark)
+                due = set() if bad else chosen & self._due(summary, mark, thorough)
 
-    def _due(self, summary: Summary, mark: str) -> set[str]:
+    def _due(self, summary: Summary, mark: str, thorough: bool) -> set[str]:
         """The steps for which there is anything to do after a load."""
         before = self.journal.before()
         if before.project is None and self.sources() and not self.ever_loaded():
             return set()  # marts of nothing would only hide that no source could be read
         due: set[str] = set()
-        if self.waiting() or before.project != mark or before.spoiled:
-            due |= {"freshness", "build", "publish"}
+        # a kill between a build or a publish and its mark, or plain dbt, leaves marts that nobody
+        # vouches for
+        touched = before.marts != self._marts_mark()
+        # since the last thorough run, quick ones have left out the deep tests and two pages
+        left_out = thorough and before.shallow
+        if self.waiting() or before.project != mark or before.spoiled or touched or left_out:
+            due |= {"build", "publish"}
         there = (self._settings.published / publish.SNAPSHOT).exists()
         if before.unpublished or (self._settings.marts.exists() and not there):
             due |= {"publish"}
-            # a kill between a build or a publish and its mark leaves marts that nobody vouches for
-            if before.marts != self._marts_mark():
-                due |= {"freshness", "build"}
         if due or not summary.idle:
-            due |= {"freshness", "report"}
+            due |= {"report"}
+        if due or thorough:
+            due |= {"freshness"}  # a source that has fallen silent brings nothing
         if before.unreported:
             due |= {"report"}
         return due
@@ -229,20 +241,31 @@ class Runner:
         before = self.journal.before()
         touched = before.marts != self._marts_mark()
         whole = before.project != mark or before.spoiled or touched
-        outcome = self._dbt.build(summary.run_id, pending, arguments, whole=whole, deep=deep)
+        # other SQL makes other rows, of old loads too; and marts may have outlived their warehouse
+        anew = (before.project or "").split()[:1] != mark.split()[:1]
+        outcome = self._dbt.build(
+            summary.run_id, pending, arguments, whole=whole, anew=anew, deep=deep
+        )
         summary.nodes = outcome.nodes
         told = self._dbt.judge(outcome)
         if not arguments:
-            self.journal.built(summary.run_id, pending, mark)
-            self.journal.marts(summary.run_id, self._marts_mark())
+            if whole:
+                self._dbt.tidy()
+            marks = {"project": mark, "marts": self._marts_mark()}
+            if whole or deep:
+                marks["deep"] = ""
+            self.journal.built(summary.run_id, pending, marks)
         return told
+
+    def _a_day_has_passed(self) -> bool:
+        last = self.journal.before().deep_at
+        return last is None or now() - last > timedelta(days=1)
 
     def _marts_mark(self) -> str:
         """What changes whenever anything is written to the marts' file."""
-        if not self._settings.marts.exists():
-            return ""
-        stat = self._settings.marts.stat()
-        return f"{stat.st_size} {stat.st_mtime_ns}"
+        log = self._settings.marts.with_name(f"{self._settings.marts.name}.wal")
+        there = [path.stat() for path in (self._settings.marts, log) if path.exists()]
+        return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in there)
 
     def _publish(self, summary: Summary) -> str:
         before, why = self.journal.before(), ""
@@ -260,7 +283,7 @@ class Runner:
             done = publish.publish(self._settings.marts, self._settings.published)
         except publish.PublishError as error:
             raise StepError(str(error), BUILD_FAILED) from None
-        self.journal.marts(summary.run_id, self._marts_mark())
+        self.journal.mark(summary.run_id, "marts", self._marts_mark())
         summary.published = done
         return f"{done.tables} tables, {done.bytes / 1e6:.0f} MB in {done.path}"
 

@@ -24,7 +24,7 @@ class Step:
 
 STEPS = (
     Step("load", "bring new rows in from every source", idle=True),
-    Step("freshness", "ask when each source last brought rows", ("load",), uses_dbt=True),
+    Step("freshness", "ask when each source last brought rows", ("load",), True, uses_dbt=True),
     Step("build", "build and test what the new rows reach", ("load",), uses_dbt=True),
     Step("publish", "give readers the new, tested snapshot", ("build",)),
     Step(

@@ -45,7 +45,7 @@ def run(
             measure.run([sys.executable, "-m", "tests.bench.history", str(home), str(times)], log)
             first = measure.run([*millrace, "--quick-report"], log, extra)
             tell(f"the first run took {_said(first)}")
-        measure.run([*millrace, "--quick-report"], log, extra)
+        measure.run(millrace, log, extra)
         cold = measure.run(millrace, log, extra)
         tell(f"cold, nothing new: {_said(cold)}")
         ticker = [sys.executable, "-m", "tests.bench.ticker", str(home), str(ticks)]
