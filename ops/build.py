@@ -161,6 +161,8 @@ class DbtSteps:
         given = json.dumps(quality.KEEP_ANOMALIES | self._clock())
         outcome = self._run(["test", "--select", *chosen, "--vars", given])
         self.journal.nodes(run_id, outcome.nodes)
+        if outcome.error:
+            raise StepError(f"Elementary's anomaly tests: {outcome.error}", FAILED)
         if outcome.nodes:
             self._quality()
         broken = [f"{n.node_name}: {n.message}" for n in outcome.nodes if n.status == "error"]

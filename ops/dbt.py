@@ -74,6 +74,8 @@ class Dbt:
         try:
             if wrong := self._parse():
                 return Outcome(False, error=wrong)
+            # Elementary keeps the names of its last tables there, which are gone by now
+            self._manifest.flat_graph.pop("elementary", None)
             runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
             # dbt writes the manifest with the results of each build, which takes 0.5 s; it changes
             # with the project only
