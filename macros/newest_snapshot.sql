@@ -17,7 +17,7 @@
         select
             v.*,
             dense_rank() over (order by _snapshot_number desc) as _age,
-            row_number() over (order by _snapshot_number desc, {{ row_md5('v') }}) as _place,
+            row_number() over (order by _snapshot_number desc, {{ row_md5('v', raw) }}) as _place,
             count(*) over () - count(*) over (partition by _snapshot_number) as _older_count
         from finished as v
     )
