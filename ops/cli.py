@@ -15,7 +15,8 @@ EXIT_CODES = (
     "Exit codes: 0 all went well; 1 something else failed, and the message says what; "
     "2 the command was called wrongly; "
     "3 a source failed, and all others were built and published; 4 a model or test failed, and "
-    "readers keep the former snapshot; 5 another run is at work; 6 a declaration is wrong."
+    "readers keep the former snapshot; 5 another run is at work; 6 a declaration is wrong; "
+    "130 Ctrl-C."
 )
 
 app = typer.Typer(

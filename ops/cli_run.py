@@ -12,7 +12,7 @@ import typer
 
 from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
-from ops.codes import FAILED, HELD, MISDECLARED, USAGE, CallError
+from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, USAGE, CallError
 from ops.journal import new_run_id
 from ops.lock import HeldError
 from ops.log import Log
@@ -63,6 +63,9 @@ def logged(*, as_json: bool) -> Iterator[Log]:
     log.run_id = new_run_id()
     try:
         yield log
+    except KeyboardInterrupt:
+        log.error("interrupted", "interrupted; the same command again goes on")
+        raise typer.Exit(INTERRUPTED) from None
     except Exception as error:
         code, event, text = said(error)
         log.error(event, text)

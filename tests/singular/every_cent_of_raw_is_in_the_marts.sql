@@ -8,15 +8,19 @@ with finished as (
 
 versions as (
     select
-        *,
+        told.store_id,
+        told.transaction_timestamp,
+        told.sales_value,
         row_number() over (
-            partition by basket_id, product_id
+            partition by told.basket_id, told.product_id
             order by
-                updated_at desc nulls last, coalesce(_replayed_from, _load_number) desc,
-                _source desc, {{ row_md5('raw', source('pos', 'transactions')) }} desc
+                told.updated_at desc nulls last,
+                coalesce(told._replayed_from, told._load_number) desc,
+                told._source desc,
+                {{ row_md5('told', source('pos', 'transactions')) }} desc
         ) as newest
-    from {{ source('pos', 'transactions') }} as raw
-    where _load_number in (select load_number from finished)
+    from {{ source('pos', 'transactions') }} as told
+    where told._load_number in (select load_number from finished)
 ),
 
 raw_days as (
