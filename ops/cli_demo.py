@@ -10,9 +10,10 @@ from ops import cli_sample
 from ops.cli_run import opened
 from ops.codes import OK
 from ops.log import Log
-from ops.run import Runner, Summary
+from ops.run import Runner
 from ops.settings import Settings
 from ops.steps import STEPS
+from ops.summary import Summary
 
 
 def demo() -> int:

@@ -11,6 +11,7 @@ import duckdb
 
 from ops import raw_books
 from ops.lock import HeldError
+from ops.standing import Before, how_things_stand
 
 _TABLES = """
 create schema if not exists millrace;
@@ -33,57 +34,6 @@ create table if not exists millrace.node_results (
     execution_seconds double, failures bigint, message varchar, finished_at timestamp
 );
 """
-
-
-_BEFORE = """
-with good as (
-    select coalesce(max(marked_at) filter (where name = 'project'), timestamp '-infinity') as at,
-        max_by(value, marked_at) filter (where name = 'project') as project,
-        max_by(value, marked_at) filter (where name = 'marts') as marts,
-        max_by(value, marked_at) filter (where name = 'elementary') as elementary,
-        max(marked_at) filter (where name = 'deep') as deep
-    from millrace.marks
-),
-done as (
-    select max(started_at) filter (where step = 'publish') as published,
-        max(started_at) filter (where step = 'report') as reported
-    from millrace.steps where status = 'success'
-)
-select project, marts, elementary, deep,
-    exists (
-        from millrace.steps
-        where step = 'build' and status in ('failed', 'killed') and started_at > good.at
-    ),
-    project is not null and coalesce(done.published < good.at, true),
-    coalesce(done.reported < done.published, done.published is not null),
-    project is not null and coalesce(good.deep < good.at, true)
-from good, done
-"""
-
-
-@dataclass(frozen=True)
-class Before:
-    """How things stand before a build.
-
-    Attributes:
-        project: the fingerprint of the project at its last good build; None before the first.
-        marts: the mark of the marts' file as that build or its publish left it.
-        elementary: the packages that Elementary's tables were made by, all of them.
-        deep_at: when a build last passed the deep tests too.
-        spoiled: a build failed or was killed since the last good one.
-        unpublished: no publish came after the last good build.
-        unreported: no report came after the last publish.
-        shallow: the last good build left the deep tests out, as quick runs do.
-    """
-
-    project: str | None
-    marts: str | None
-    elementary: str | None
-    deep_at: datetime | None
-    spoiled: bool
-    unpublished: bool
-    unreported: bool
-    shallow: bool
 
 
 @dataclass(frozen=True)
@@ -228,8 +178,7 @@ class Journal:
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:
-            project, marts, elementary, deep, *flags = con.execute(_BEFORE).fetchall()[0]
-        return Before(project, marts, elementary, deep, *map(bool, flags))
+            return how_things_stand(con)
 
     def built(self, run_id: str, loads: dict[tuple[str, str], int], marks: dict[str, str]) -> None:
         """A build of these loads passed all its tests, and left these marks; all or nothing."""

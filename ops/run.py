@@ -6,47 +6,21 @@ snapshot until a build has passed all its tests.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import timedelta
 
 import sample
 from ingest.declaration import Source, load_sources, pick
 from ingest.errors import DeclarationError, IngestError, UnsetError
-from ingest.load import Loader, TableLoad
+from ingest.load import Loader
 from ops import publish, quality_report, report
 from ops.build import DbtSteps, StepError
 from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.dbt import Dbt, fingerprint
-from ops.journal import Journal, NodeResult, new_run_id, now
+from ops.journal import Journal, new_run_id, now
 from ops.log import Log
 from ops.settings import Settings
 from ops.steps import STEPS
-
-# What a run came to when several things went wrong: the last of these.
-_WORSE = (OK, FAILED, SOURCE_FAILED, USAGE, MISDECLARED, BUILD_FAILED)
-
-
-@dataclass
-class Summary:
-    """What a run came to: loads, dbt's nodes, errors, steps taken after the load, exit code."""
-
-    run_id: str
-    loads: list[TableLoad] = field(default_factory=list)
-    nodes: list[NodeResult] = field(default_factory=list)
-    errors: list[str] = field(default_factory=list)
-    steps: list[str] = field(default_factory=list)
-    published: publish.Published | None = None
-    code: int = OK
-
-    @property
-    def idle(self) -> bool:
-        """Nothing was new and nothing went wrong."""
-        return not (self.loads or self.errors or self.steps)
-
-    def fail(self, message: str, code: int) -> None:
-        """Note what went wrong; the worse exit code stays."""
-        self.errors.append(message)
-        self.code = max(self.code, code, key=_WORSE.index)
+from ops.summary import Summary
 
 
 class Runner:

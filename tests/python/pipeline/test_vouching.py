@@ -165,3 +165,22 @@ def test_ctrl_c_amid_a_build_publishes_nothing(home: Home) -> None:
     ]
     assert home.millrace(*QUICK).code == 0
     assert home.snapshot.stat().st_ino != before
+
+
+def test_a_doubled_row_is_seen_by_the_quick_test_too(home: Home) -> None:
+    test = ("test", "--select", "test_name:newest_rows_are_unique")
+    assert home.dbt(*test).code == 0
+    for newest in ("max", "min"):  # a row whole anew, and an older basket's line again
+        with duckdb.connect(str(home.marts)) as con:
+            con.execute("create or replace table kept as from fct_basket_lines")
+            con.execute(
+                "insert into fct_basket_lines by name select * replace "
+                "((select max(_load_number) from kept) as _load_number) from kept "
+                f"where basket_id = (select {newest}(basket_id) from kept) limit 1"
+            )
+        done = home.dbt(*test)
+        assert done.code == 1, done.text
+        assert "Got 1 result" in done.text
+        with duckdb.connect(str(home.marts)) as con:
+            con.execute("create or replace table fct_basket_lines as from kept")
+            con.execute("drop table kept")
