@@ -13,19 +13,24 @@
         where _load_number in ({{ finished_loads(raw) }})
     ),
 
-    ranked as (
+    counted as (
+        select count(*) as row_count, max(_snapshot_number) as newest
+        from finished
+    ),
+
+    newest as (
         select
             v.*,
-            dense_rank() over (order by _snapshot_number desc) as _age,
-            row_number() over (order by _snapshot_number desc, {{ row_md5('v', raw) }}) as _place,
-            count(*) over () - count(*) over (partition by _snapshot_number) as _older_count
+            row_number() over (order by {{ row_md5('v', raw) }}) as _place,
+            count(*) over () as _row_count
         from finished as v
+        where _snapshot_number = (select newest from counted)
     )
 
     select
         *,
-        case when _place = 1 then _older_count else 0 end as _superseded_count,
+        case when _place = 1 then (select row_count from counted) - _row_count else 0 end
+            as _superseded_count,
         0 as _repeated_count
-    from ranked
-    where _age = 1
+    from newest
 {% endmacro %}

@@ -66,13 +66,15 @@ class DbtSteps:
         tables = [n for n in outcome.nodes if n.resource_type == "source"]
         wrong = [f"{n.node_name}: {n.message}" for n in tables if n.status == "runtime error"]
         late = [n.node_name for n in tables if n.status == "error"]
-        if outcome.error or wrong or not (tables and (outcome.success or late)):
+        if outcome.error or wrong or not (outcome.success or late):
             told = outcome.error or "; ".join(wrong) or "dbt gave no answer"
-            raise StepError(f"dbt source freshness: {told}", BUILD_FAILED)
+            raise StepError(f"dbt source freshness: {told}", FAILED)
         if late:
             raise StepError(f"stale beyond error_after: {', '.join(late)}", SOURCE_FAILED)
-        stale = [n.node_name for n in tables if n.status == "warn"]
-        return f"stale: {', '.join(stale)}" if stale else f"{len(tables)} sources are fresh"
+        if stale := [n.node_name for n in tables if n.status == "warn"]:
+            self.log.say("stale", f"  stale: {', '.join(stale)}", style="yellow")
+            return f"{len(stale)} of {len(tables)} sources are stale"
+        return f"{len(tables)} sources are fresh" if tables else "no source declares freshness"
 
     def build(
         self,

@@ -13,7 +13,7 @@ from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.declaration import load_sources, nearest
 from ingest.load import Loader
 from ops.cli_run import LogJson, Target, logged, opened
-from ops.codes import FAILED, OK, CallError
+from ops.codes import FAILED, INTERRUPTED, OK, CallError
 from ops.journal import Journal, now
 from ops.log import Log
 from ops.settings import Settings
@@ -220,6 +220,7 @@ def _as_run(
         status, code = "success", OK
     except BaseException as error:
         detail = str(error) or type(error).__name__
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
         raise
     finally:
         if detail:

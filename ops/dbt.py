@@ -81,7 +81,7 @@ class Dbt:
             # with the project only
             build = arguments[0] == "build"
             spared = ["--no-write-json"] if build and self._compiled else []
-            with _interrupts():
+            with interrupts():
                 result = runner.invoke([*_QUIET, *spared, *arguments, *target])
             write = getattr(result.result, "write", None)
             if spared and write is not None:
@@ -101,11 +101,14 @@ class Dbt:
         finally:
             release()
         nodes = self._manifest.nodes if self._manifest else {}
-        return {
-            (nodes[node.attached_node].relation_name, node.test_metadata.kwargs["timestamp_column"])
-            for node in nodes.values()
-            if getattr(node, "test_metadata", None) and node.test_metadata.name in tests
-        }
+        found = set()
+        for node in nodes.values():
+            if getattr(node, "test_metadata", None) and node.test_metadata.name in tests:
+                column = node.test_metadata.kwargs.get("timestamp_column")
+                model = nodes.get(node.attached_node)
+                if column and model:  # a test of a source, or without a time, has no such end
+                    found.add((model.relation_name, column))
+        return found
 
     def relations(self, database: str) -> set[tuple[str, str]]:
         """Schema and name of all that the parsed project keeps in a database."""
@@ -119,7 +122,8 @@ class Dbt:
 
         mark = fingerprint(self._settings.project)
         if self._manifest is None or mark != self._fingerprint:
-            parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
+            with interrupts():
+                parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
             if not isinstance(parsed.result, Manifest):
                 return str(parsed.exception or "dbt could not parse")
             self._manifest, self._fingerprint = parsed.result, mark
@@ -145,29 +149,32 @@ def fingerprint(project: Path) -> str:
 
 
 @contextmanager
-def _interrupts() -> Iterator[None]:
+def interrupts() -> Iterator[None]:
     """dbt takes a Ctrl-C for its own and returns; who pressed it meant all of us.
 
     Raises:
-        KeyboardInterrupt: at the end, when there was one.
+        KeyboardInterrupt: at the end, when the handler that was there before raised one.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before, pressed = signal.getsignal(signal.SIGINT), False
+    before, raised = signal.getsignal(signal.SIGINT), False
 
     def heard(number: int, frame: FrameType | None) -> None:
-        nonlocal pressed
-        pressed = True
+        nonlocal raised
         if callable(before):
-            before(number, frame)
+            try:
+                before(number, frame)
+            except KeyboardInterrupt:
+                raised = True
+                raise
 
     signal.signal(signal.SIGINT, heard)
     try:
         yield
     finally:
         signal.signal(signal.SIGINT, before)
-    if pressed and before is signal.default_int_handler:
+    if raised:
         raise KeyboardInterrupt
 
 

@@ -193,15 +193,18 @@ class Journal:
             self._mark(con, run_id, marks, at)
             con.commit()
 
-    def mark(self, run_id: str, name: str, value: str) -> None:
+    def mark(self, run_id: str, name: str, value: str = "") -> None:
         """Something that a later run asks for: see `Before`."""
         with self._open() as con:
+            con.begin()
             self._mark(con, run_id, {name: value}, now())
+            con.commit()
 
     def _mark(
         self, con: duckdb.DuckDBPyConnection, run_id: str, marks: dict[str, str], at: datetime
     ) -> None:
         for name, value in marks.items():
+            con.execute("delete from millrace.marks where name = ?", [name])
             con.execute("insert into millrace.marks values (?, ?, ?, ?)", [run_id, name, value, at])
 
     def last_runs(self, count: int) -> list[RunRow]:

@@ -6,6 +6,7 @@ artifacts after the run, in one transaction; what did not change is not written 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterable, Mapping
@@ -61,10 +62,11 @@ def end_of_data(
     Returns:
         An ISO time without a zone, as Elementary's `custom_run_started_at` wants it, or None.
     """
-    ends = [
-        con.execute(f"select max({column})::timestamp from {table}").fetchall()[0][0]
-        for table, column in watched
-    ]
+    ends: list[datetime | None] = []
+    for table, column in watched:
+        # a table that no build has made yet has no end
+        with contextlib.suppress(duckdb.CatalogException):
+            ends += con.execute(f"select max({column})::timestamp from {table}").fetchone() or ()
     days = yaml.safe_load((project / "dbt_project.yml").read_text())["vars"]["days_back"]
     end = max((end for end in ends if end is not None), default=None)
     if end is None or end > datetime.now(UTC).replace(tzinfo=None) - timedelta(days=days):

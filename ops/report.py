@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any, Protocol
 
+from ops.dbt import interrupts
 from ops.gather import gather
 from ops.page import render
 
@@ -96,26 +97,12 @@ def _generate(places: Places, artifacts: Path, compiling: str) -> None:
     """Let dbt write index.html, manifest.json and catalog.json into the folder `artifacts`."""
     from dbt.cli.main import dbtRunner  # seconds to import, and only this needs it
 
-    outcome = dbtRunner().invoke(
-        [
-            "--quiet",
-            "--no-send-anonymous-usage-stats",
-            "--no-version-check",
-            "docs",
-            "generate",
-            compiling,
-            "--project-dir",
-            str(places.project),
-            "--profiles-dir",
-            str(places.project),
-            "--target",
-            places.target,
-            "--target-path",
-            str(artifacts),
-            "--log-path",
-            str(places.logs),
-        ]
-    )
+    quiet = ["--quiet", "--no-send-anonymous-usage-stats", "--no-version-check"]
+    project = ["--project-dir", str(places.project), "--profiles-dir", str(places.project)]
+    target = ["--target", places.target, "--target-path", str(artifacts)]
+    words = ["docs", "generate", compiling, *project, *target, "--log-path", str(places.logs)]
+    with interrupts():
+        outcome = dbtRunner().invoke([*quiet, *words])
     if not outcome.success:
         raise ReportError(
             f"dbt could not make its docs: {outcome.exception or f'see {places.logs}/dbt.log'}."

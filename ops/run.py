@@ -62,7 +62,10 @@ class Runner:
             self.journal.start(summary.run_id, command, self._settings.target)
             if thorough is None:
                 thorough = self._a_day_has_passed()
-                chosen -= set() if thorough else {"freshness"}
+                if thorough:  # whatever comes of it: a loop must not try all day long
+                    self.journal.mark(summary.run_id, "thorough")
+                else:
+                    chosen.discard("freshness")
             status, interrupted = "failed", False
             try:
                 self._steps(chosen, summary, tables, arguments, thorough)
@@ -152,7 +155,7 @@ class Runner:
             due |= {"report"}
         if due or thorough:
             due |= {"freshness"}  # a source that has fallen silent brings nothing
-        if before.unreported:
+        if before.unreported or (thorough and before.unpaged):
             due |= {"report"}
         return due
 
@@ -232,7 +235,7 @@ class Runner:
         return told
 
     def _a_day_has_passed(self) -> bool:
-        last = self.journal.before().deep_at
+        last = self.journal.before().thorough_at
         return last is None or now() - last > timedelta(days=1)
 
     def _marts_mark(self) -> str:
@@ -270,6 +273,8 @@ class Runner:
                 report.docs(self._settings, built=bool(summary.nodes))
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]
+                self.journal.mark(summary.run_id, "pages")
+                self.journal.let_go()
             report.start_page(self._settings)
         except (report.ReportError, quality_report.QualityError) as error:
             raise StepError(str(error), FAILED) from None

@@ -8,10 +8,12 @@ import duckdb
 _BEFORE = """
 with good as (
     select coalesce(max(marked_at) filter (where name = 'project'), timestamp '-infinity') as at,
-        max_by(value, marked_at) filter (where name = 'project') as project,
-        max_by(value, marked_at) filter (where name = 'marts') as marts,
-        max_by(value, marked_at) filter (where name = 'elementary') as elementary,
-        max(marked_at) filter (where name = 'deep') as deep
+        max(value) filter (where name = 'project') as project,
+        max(value) filter (where name = 'marts') as marts,
+        max(value) filter (where name = 'elementary') as elementary,
+        max(marked_at) filter (where name = 'deep') as deep,
+        max(marked_at) filter (where name = 'pages') as pages,
+        max(marked_at) filter (where name in ('deep', 'thorough')) as thorough
     from millrace.marks
 ),
 done as (
@@ -19,14 +21,15 @@ done as (
         max(started_at) filter (where step = 'report') as reported
     from millrace.steps where status = 'success'
 )
-select project, marts, elementary, deep,
+select project, marts, elementary, thorough,
     exists (
         from millrace.steps
         where step = 'build' and status in ('failed', 'killed') and started_at > good.at
     ),
     project is not null and coalesce(done.published < good.at, true),
     coalesce(done.reported < done.published, done.published is not null),
-    project is not null and coalesce(good.deep < good.at, true)
+    project is not null and coalesce(good.deep < good.at, true),
+    project is not null and coalesce(good.pages < good.at, true)
 from good, done
 """
 
@@ -39,24 +42,26 @@ class Before:
         project: the fingerprint of the project at its last good build; None before the first.
         marts: the mark of the marts' file as that build or its publish left it.
         elementary: the packages that Elementary's tables were made by, all of them.
-        deep_at: when a build last passed the deep tests too.
+        thorough_at: when a run last was thorough.
         spoiled: a build failed or was killed since the last good one.
         unpublished: no publish came after the last good build.
         unreported: no report came after the last publish.
         shallow: the last good build left the deep tests out, as quick runs do.
+        unpaged: no docs and quality pages came after the last good build.
     """
 
     project: str | None
     marts: str | None
     elementary: str | None
-    deep_at: datetime | None
+    thorough_at: datetime | None
     spoiled: bool
     unpublished: bool
     unreported: bool
     shallow: bool
+    unpaged: bool
 
 
 def how_things_stand(con: duckdb.DuckDBPyConnection) -> Before:
     """What the journal in this warehouse comes to."""
-    project, marts, elementary, deep, *flags = con.execute(_BEFORE).fetchall()[0]
-    return Before(project, marts, elementary, deep, *map(bool, flags))
+    project, marts, elementary, thorough, *flags = con.execute(_BEFORE).fetchall()[0]
+    return Before(project, marts, elementary, thorough, *map(bool, flags))

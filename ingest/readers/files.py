@@ -86,6 +86,7 @@ class FilesReader:
         """
         taking = _Taking(table)
         bundle: list[FileSeen] = []
+        shape: list[Any] | None = None
         known = list(self._seen(table))
         # only what was read itself can be repeated: a file that is torn may be so by chance
         taking.contents = {_content(f): f.path for f in known if f.repeats is None}
@@ -103,7 +104,8 @@ class FilesReader:
                 yield from self._tried(taking, [file], kind)
                 continue
             # only files of one shape: a double beside a bigint would make doubles of both
-            if bundle and self._shape(file) != self._shape(bundle[0]):
+            before, shape = shape, self._shape(file)
+            if bundle and shape != before:
                 yield from self._tried(taking, bundle, kind)
                 bundle = []
             bundle.append(file)
@@ -222,7 +224,8 @@ class FilesReader:
 
 def _content(file: FileSeen) -> str:
     """What a file says: its content, and the values in the names of its folders (`day=…/`)."""
-    return "/".join([file.hash, *(part for part in PurePosixPath(file.path).parts if "=" in part)])
+    folders = PurePosixPath(file.path).parts[:-1]
+    return "/".join([file.hash, *(folder for folder in folders if "=" in folder)])
 
 
 def _first_line(error: Exception) -> str:

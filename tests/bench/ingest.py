@@ -144,8 +144,10 @@ def _absent(ingestr: str | None) -> Iterator[tuple[str, str]]:
 def _server() -> Iterator[str]:
     """A throw-away PostgreSQL, the tests' own."""
     sys.path.insert(0, str(measure.ROOT / "tests" / "python"))
-    from services import postgres  # type: ignore[import-not-found]
+    from services import POSTGRES_MISSING, postgres, postgres_programs  # type: ignore
 
+    if postgres_programs() is None:
+        raise BenchError(POSTGRES_MISSING)
     with postgres(shared_buffers="1GB", max_wal_size="8GB") as url:
         yield url
 

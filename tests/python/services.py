@@ -123,31 +123,34 @@ def mariadb() -> Iterator[str]:
             "create user millrace@'127.0.0.1' identified by 'secret';\n"
             "grant all on millrace.* to millrace@'127.0.0.1';\n"
         )
-        port = _free_port()
-        options = f"--bind-address=127.0.0.1 --port={port} --skip-name-resolve"
-        process = subprocess.Popen(
-            [server, "--no-defaults", data, user, *options.split(), f"--init-file={begin}",
-             f"--socket={folder / 'socket'}", f"--log-error={folder / 'log'}"],
-        )  # fmt: skip
-        try:
-            _wait_for(port, process, folder / "log")
-            yield f"mysql://millrace:secret@127.0.0.1:{port}/millrace"
-        finally:
-            process.kill()  # nothing is to be saved
-            process.wait()
+        for attempt in range(3):
+            port = _free_port()
+            options = f"--bind-address=127.0.0.1 --port={port} --skip-name-resolve"
+            process = subprocess.Popen(
+                [server, "--no-defaults", data, user, *options.split(), f"--init-file={begin}",
+                 f"--socket={folder / 'socket'}", f"--log-error={folder / 'log.err'}"],
+            )  # fmt: skip
+            try:
+                if not _came_up(process, folder / "log.err"):
+                    assert attempt < 2, (folder / "log.err").read_text()[-500:]
+                    continue  # somebody took the port meanwhile
+                yield f"mysql://millrace:secret@127.0.0.1:{port}/millrace"
+                return
+            finally:
+                process.kill()  # nothing is to be saved
+                process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
-    """Until somebody listens at the port."""
+def _came_up(process: subprocess.Popen[bytes], log: Path) -> bool:
+    """Whether MariaDB says that it is ready; False when it ended instead."""
     ends = time.monotonic() + 60
     while time.monotonic() < ends and process.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
+        if log.exists() and "ready for connections" in log.read_text():
+            return True
         time.sleep(0.1)
-    raise RuntimeError(f"MariaDB did not start: {log.read_text()[-500:]}")
+    return False
 
 
 def _free_port() -> int:

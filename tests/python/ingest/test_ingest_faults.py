@@ -282,9 +282,9 @@ def test_postgres_cut_off_in_the_middle(
 
 def test_addresses_are_what_the_scanners_take() -> None:
     made = attach_address(f"mysql://me:{ENCODED}@db:3307/shop?ssl_mode=required", "mysql", "x")
-    assert made.split(" ")[:2] == ["host='db'", "port='3307'"]
-    assert "passwd='ca/na:ry@\\'\\\\ 7%'" in made
-    assert made.endswith("ssl_mode='required'")
+    assert made.split(" ")[:2] == ['host="db"', 'port="3307"']
+    assert 'passwd="ca/na:ry@\'\\\\ 7%"' in made
+    assert made.endswith('ssl_mode="required"')
     made = attach_address("postgresql://db/shop?sslmode=require", "postgres", "x")
     assert made == "host='db' dbname='shop' connect_timeout='10' sslmode='require'"
 

@@ -54,6 +54,13 @@ def test_equal_files_of_two_partitions_are_two_files(project: Project, drop: Pat
     assert len(project.raw("shop.lines")) == 2
 
 
+def test_a_sign_in_a_files_own_name_means_nothing(project: Project, drop: Path) -> None:
+    for name in ("run=1.csv", "run=2.csv"):
+        (drop / name).write_text("id\n1\n")
+    assert not project.load(_node(drop, table("lines", IDS, files="*.csv"))).errors
+    assert project.raw("shop.lines") == [(1,)]
+
+
 def test_files_of_two_shapes_keep_their_digits(project: Project, drop: Path) -> None:
     duckdb.execute(f"copy (select 9007199254740993::bigint as id) to '{drop}/a.parquet'")
     duckdb.execute(f"copy (select 5::double as id) to '{drop}/b.parquet'")

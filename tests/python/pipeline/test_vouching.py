@@ -7,6 +7,8 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -105,8 +107,9 @@ def test_a_freshness_that_cannot_be_asked_is_a_failure(home: Home, tmp_path: Pat
         {"macros/last_finished_load.sql": ("book.extracted_at", "book.no_such_column")},
     )
     done = Home(home.path, project, home.env).millrace("run")
-    assert done.code == 4, done.text
+    assert done.code == 1, done.text
     assert "dbt source freshness" in done.text
+    assert "publish: " in done.text, "it holds nothing up"
 
 
 def test_a_mart_that_left_the_project_leaves_the_readers(home: Home, tmp_path: Path) -> None:
@@ -144,38 +147,87 @@ def test_elementarys_tables_are_made_again_after_a_kill(home: Home) -> None:
     assert home.query("select 1 from duckdb_tables() where table_name = 'dbt_columns'") == [(1,)]
 
 
-def test_ctrl_c_amid_a_build_publishes_nothing(home: Home) -> None:
+@pytest.mark.parametrize("sign", ["Running with dbt", " START "])
+def test_ctrl_c_amid_dbt_publishes_nothing(home: Home, tmp_path: Path, sign: str) -> None:
+    """While dbt reads the project, and while it builds: dbt itself takes the signal for its own."""
+    project = project_copy(tmp_path / "project")
+    log = home.path / "logs" / "dbt.log"
     before = home.snapshot.stat().st_ino
     home.advance(1)
-    process = home.begin("run", "--quick-report", "--log-json")
+    log.write_text("")
+    process = Home(home.path, project, home.env).begin(*QUICK)
     try:
-        assert process.stderr is not None
-        for line in process.stderr:
-            if '"load:' in line:
-                break
+        _until(lambda: sign in log.read_text() or process.poll() is not None)
         os.kill(process.pid, signal.SIGINT)
-        code = process.wait(60)
+        _, said = process.communicate(timeout=60)
     finally:
         process.kill()
         process.wait()
-    assert code == 130
+    assert process.returncode == 130, said
+    assert "interrupted" in said
     assert home.snapshot.stat().st_ino == before
-    assert home.query("select exit_code from millrace.runs order by started_at desc limit 1") == [
-        (130,)
-    ]
+    last = "select exit_code from millrace.runs order by started_at desc limit 1"
+    assert home.query(last) == [(130,)]
     assert home.millrace(*QUICK).code == 0
     assert home.snapshot.stat().st_ino != before
+
+
+def _until(there: Callable[[], bool], seconds: float = 60) -> None:
+    ends = time.monotonic() + seconds
+    while not there():
+        assert time.monotonic() < ends
+        time.sleep(0.01)
+
+
+def test_a_loop_is_thorough_once_in_a_day(home: Home) -> None:
+    """Also when nothing is new, and when what it finds is wrong."""
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("update millrace.marks set marked_at = marked_at - interval 2 day")
+        con.execute("update millrace.runs set started_at = started_at - interval 2 day")
+        con.execute("update millrace.steps set started_at = started_at - interval 2 day")
+        con.execute("update raw_promo._loads set extracted_at = extracted_at - interval 30 day")
+    process = home.begin("run", "--every", "1s")
+    try:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "tick took" in line:
+                break
+        time.sleep(8)
+        process.send_signal(signal.SIGTERM)
+        rest = process.stderr.read()
+        assert process.wait(30) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert "stale" not in rest, "once is enough"
+    asked = (
+        "select count(distinct run_id) from millrace.node_results where resource_type = 'source'"
+    )
+    assert home.query(asked) == [(2,)], "by the first run of all, and by one tick"
+
+
+def test_pages_that_a_first_quick_run_left_out(home: Home) -> None:
+    site = home.path / "published" / "site"
+    for page in ("docs.html", "quality.html"):
+        (site / page).unlink()
+    with duckdb.connect(str(home.warehouse)) as con:
+        con.execute("delete from millrace.marks where name = 'pages'")
+    done = home.millrace("run")
+    assert done.code == 0, done.text
+    assert {path.name for path in site.iterdir()} == {"index.html", "docs.html", "quality.html"}
+    assert "build: " not in done.text
+    assert "nothing new" in home.millrace("run").text
 
 
 def test_a_doubled_row_is_seen_by_the_quick_test_too(home: Home) -> None:
     test = ("test", "--select", "test_name:newest_rows_are_unique")
     assert home.dbt(*test).code == 0
-    for newest in ("max", "min"):  # a row whole anew, and an older basket's line again
+    for newest in ("max", "min"):  # a new load brings a row of the newest basket, and of the oldest
         with duckdb.connect(str(home.marts)) as con:
             con.execute("create or replace table kept as from fct_basket_lines")
             con.execute(
                 "insert into fct_basket_lines by name select * replace "
-                "((select max(_load_number) from kept) as _load_number) from kept "
+                "((select max(_load_number) + 1 from kept) as _load_number) from kept "
                 f"where basket_id = (select {newest}(basket_id) from kept) limit 1"
             )
         done = home.dbt(*test)
