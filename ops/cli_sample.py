@@ -58,9 +58,10 @@ def demo() -> None:
 
 
 def _moved(until: date | None, days: int | None) -> None:
-    settings = settings_module.load(None)
-    move(settings, until, days)
-    Log().say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
+    settings, log = settings_module.load(None), Log()
+    with log.working("the retailer's systems deliver"):
+        move(settings, until, days)
+    log.say("sample", f"the retailer's clock stands at {retailer(settings).clock()}")
 
 
 def retailer(settings: Settings) -> sample.Retailer:

@@ -177,7 +177,8 @@ class Runner:
         except DeclarationError as error:
             raise StepError(str(error), USAGE) from None
         problems: list[IngestError] = []
-        for source in sources:
+        for done, source in enumerate(sources):
+            self._dbt.progress(done, len(sources))
             loader = self._loader(source)
             result = loader.load(summary.run_id)
             summary.loads += result.loads
@@ -270,7 +271,9 @@ class Runner:
         try:
             if full:
                 self._dbt.anomalies(summary.run_id)
+                self._dbt.progress(1, 3)
                 report.docs(self._settings, built=bool(summary.nodes))
+                self._dbt.progress(2, 3)
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]
                 self.journal.mark(summary.run_id, "pages")
