@@ -18,6 +18,7 @@ from ingest.contract import BROKEN, Shape, compile_contract
 from ingest.declaration import Table
 from ingest.piles import Piles, numbered, write
 from ingest.readers import Batch, FileSeen, TableState
+from ingest.readers.bounds import is_time
 from ingest.types import glob_free, literal, quote
 
 _HELD = quote("row:held")  # `:` cannot stand in the name of a column of raw
@@ -203,7 +204,7 @@ class Checker:
             top = f"(select max({quote(cursor)}) from read_parquet([{listed}]){finite})"
         else:
             return {}
-        if kind == "DATE" or kind.startswith("TIMESTAMP"):
+        if is_time(kind):
             top = f"case when {top} is not null then least({top}, {self._at}::{kind}) end"
         value = self._one(f"select ({top})::varchar")
         return {} if value is None else {"cursor": value, "cursor_column": cursor}

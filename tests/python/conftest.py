@@ -4,9 +4,14 @@ A line of the list is the beginning of a test's id, two blanks, and the beginnin
 """
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from browser import Browser
 
 ALLOWED = Path(__file__).parent / "skips_allowed_on_ci.txt"
 
@@ -37,3 +42,14 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if wrong:
         reporter.write_line(f"skipped on CI without leave: {', '.join(wrong)}", red=True)
         session.exitstatus = 1
+
+
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator["Browser"]:
+    """A real browser; without one the test is skipped."""
+    import browser  # what asks for no browser needs none of it
+
+    if browser.find() is None:
+        pytest.skip(browser.INSTALL)
+    with browser.chromium(tmp_path_factory.mktemp("profile")) as running:
+        yield running

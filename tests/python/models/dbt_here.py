@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shutil
 from pathlib import Path
 
 import duckdb
+from copies import PROJECT
 
 from ops.publish import release
-
-PROJECT = Path(__file__).parents[3]
 
 
 def seeds(everyday: int) -> range:
@@ -71,15 +69,3 @@ class Dbt:
                     f" from {database}.{schema}.{name} as r"
                 ).fetchall()[0]
         return found
-
-
-def project_to_edit(path: Path) -> Path:
-    """A copy of the project whose models and macros may be edited; the rest is linked."""
-    path.mkdir()
-    for name in ("dbt_packages", "seeds", "snapshots", "tests", "analyses"):
-        (path / name).symlink_to(PROJECT / name)
-    for name in ("models", "macros"):
-        shutil.copytree(PROJECT / name, path / name)
-    for name in (".dbtignore", "dbt_project.yml", "packages.yml", "profiles.yml"):
-        shutil.copy(PROJECT / name, path / name)
-    return path

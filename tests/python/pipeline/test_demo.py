@@ -6,7 +6,8 @@ from datetime import date
 from pathlib import Path
 
 import pytest
-from homes import Done, Home, project_copy
+from copies import project_copy
+from homes import Done, Home
 
 pytestmark = pytest.mark.xdist_group("thin")
 

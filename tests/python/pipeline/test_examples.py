@@ -8,7 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from homes import PROJECT, Home, project_copy
+from copies import project_copy
+from homes import PROJECT, Home
 
 pytestmark = pytest.mark.xdist_group("runs")
 

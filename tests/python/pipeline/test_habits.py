@@ -8,7 +8,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import BIN, Home, project_copy
+from copies import project_copy
+from homes import BIN, Home
 
 pytestmark = pytest.mark.xdist_group("habits")
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -40,14 +39,6 @@ RESULTS = """(async () => {
     await until(() => !text().includes('source_freshness'));
     return Object.keys(window.elementaryData.tests);
 })()"""
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[browser.Browser]:
-    if browser.find() is None:
-        pytest.skip(browser.INSTALL)
-    with browser.chromium(tmp_path_factory.mktemp("profile")) as running:
-        yield running
 
 
 def look(chromium: browser.Browser, address: str, shot: Path, **more: Any) -> browser.View:

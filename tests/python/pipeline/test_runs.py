@@ -11,7 +11,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import PROJECT, SETTLED_ON, Done, Home, kill, project_copy
+from copies import project_copy
+from homes import PROJECT, SETTLED_ON, Done, Home, kill
 
 from ops.lock import run_lock
 

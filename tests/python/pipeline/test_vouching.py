@@ -13,7 +13,8 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import Home, project_copy
+from copies import project_copy
+from homes import Home
 
 pytestmark = pytest.mark.xdist_group("vouching")
 
@@ -173,6 +174,7 @@ def test_ctrl_c_amid_dbt_publishes_nothing(home: Home, tmp_path: Path, sign: str
 
 
 def _until(there: Callable[[], bool], seconds: float = 60) -> None:
+    """Look again and again: a log in another process tells nobody that it grew."""
     ends = time.monotonic() + seconds
     while not there():
         assert time.monotonic() < ends
@@ -192,7 +194,7 @@ def test_a_loop_is_thorough_once_in_a_day(home: Home) -> None:
         for line in process.stderr:
             if "tick took" in line:
                 break
-        time.sleep(8)
+        time.sleep(8)  # some ticks of a second more, in which nothing may be told again
         process.send_signal(signal.SIGTERM)
         rest = process.stderr.read()
         assert process.wait(30) == 0

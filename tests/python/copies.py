@@ -1,0 +1,54 @@
+"""Copies for tests to change: of the project, and of the sample's drop with fewer rows."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import duckdb
+
+PROJECT = Path(__file__).parents[2]
+
+
+def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:
+    """A copy of the project's folder to edit: code copied, what is installed linked.
+
+    Args:
+        edits: file to (text, other text); where the text is empty the file is made.
+    """
+    path.mkdir(parents=True)
+    for name in ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular",
+                 "tests/fixtures", "analyses"):  # fmt: skip
+        if (PROJECT / name).is_dir():
+            shutil.copytree(PROJECT / name, path / name)
+    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "selectors.yml", ".dbtignore"):
+        if (PROJECT / name).is_file():
+            shutil.copy2(PROJECT / name, path / name)
+    (path / "dbt_packages").symlink_to(PROJECT / "dbt_packages")
+    for name, (text, other) in (edits or {}).items():
+        file = path / name
+        before = "" if not text else file.read_text()
+        assert text in before, f"{name} no longer says {text!r}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(other if not text else before.replace(text, other))
+    return path
+
+
+def thin_drop(drop: Path, thin: Path, which: str) -> None:
+    """Beside the drop, one with some rows of each promotion file and all else as it is.
+
+    Args:
+        drop: the sample's.
+        thin: the other; files that it has already stay.
+        which: the SQL after `from`, such as `limit 5000`.
+    """
+    for file in sorted(drop.rglob("*.*")):
+        copy = thin / file.relative_to(drop)
+        if copy.exists():
+            continue
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        if file.suffix == ".parquet":
+            duckdb.sql(f"from '{file}' {which}").write_parquet(str(copy))
+        else:
+            shutil.copy2(file, copy)
