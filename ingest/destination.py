@@ -7,7 +7,7 @@ destination.
 """
 
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,24 @@ from ingest.types import hint, literal, quote
 
 
 class Destination:
-    """The raw schema of one source."""
+    """The raw schema of one source.
 
-    def __init__(self, source: Source, warehouse: Path, scratch: Path) -> None:
+    Args:
+        source: the declaration.
+        warehouse: the DuckDB file.
+        scratch: a folder to work in.
+        guard: called when the warehouse has been opened, and before each load is brought in.
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        warehouse: Path,
+        scratch: Path,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
         self._source, self._warehouse, self._scratch = source, warehouse, scratch / "dlt"
+        self._guard = guard
         self._pipeline: Any = None
         self._con: duckdb.DuckDBPyConnection | None = None
 
@@ -46,6 +60,7 @@ class Destination:
         with _DestinationErrors(self._source):
             con = _connect(self._warehouse)
         try:
+            self._guard()
             con.execute("set TimeZone = 'UTC'")
             # dlt's connections share these. 18 M rows of lineitem come in with 0.7 GiB at most, not
             # 1.1, and with a quarter less processor time; raw rows have no order to keep.
@@ -111,6 +126,7 @@ class Destination:
         resources = [_resource(part) for part in merged]
         # the state changes while the first resource is read, and is kept only with the whole load
         resources[0] = _resource(merged[0], new)
+        self._guard()
         with _DestinationErrors(self._source):
             self._pipeline.run(dlt.source(lambda: resources, name=self._source.name)())
 

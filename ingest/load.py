@@ -56,6 +56,7 @@ class Loader:
         scratch: a folder of this source's own; nothing in it matters after a kill.
         env: where `env:NAME` is looked up.
         tell: is given a line for people now and then.
+        guard: called before the destination is changed; what it raises forbids it.
     """
 
     source: Source
@@ -63,6 +64,7 @@ class Loader:
     scratch: Path
     env: Environment
     tell: Callable[[str], None] = lambda line: None
+    guard: Callable[[], None] = lambda: None
     _destination: Destination | None = None
     _session: duckdb.DuckDBPyConnection | None = None
     _types: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -100,7 +102,7 @@ class Loader:
             with duckdb.connect() as con:
                 for table in self.source.tables:
                     self._types[table.name] = declared_types(con, table)
-            destination = Destination(self.source, self.warehouse, self.scratch)
+            destination = Destination(self.source, self.warehouse, self.scratch, self.guard)
             with destination.connected():
                 destination.open(self._types)
                 for table in self.source.tables:

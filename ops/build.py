@@ -172,6 +172,7 @@ class DbtSteps:
 
     def _run(self, command: list[str], *, quietly: bool = False) -> Outcome:
         self.journal.let_go()
+        self.settings.guard()
         return self.dbt.run(command) if quietly else self.dbt.run(command, self._node)
 
     def _node(self, node: NodeResult, done: int, total: int) -> None:
@@ -229,6 +230,7 @@ class DbtSteps:
         con = duckdb.connect(str(self.settings.warehouse))
         marts = str(self.settings.marts).replace("'", "''")
         try:
+            self.settings.guard()
             con.execute(f"attach '{marts}' as marts")
         except BaseException:
             con.close()

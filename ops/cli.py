@@ -134,8 +134,8 @@ def status(target: Target = None) -> None:
     from ops.run import Runner
 
     here, log = settings_module.load(target), Log()
-    held = holder(here.scratch)
-    log.say("status", held or "no run is going on")
+    held = holder(here.warehouse)
+    log.say("status", held.told if held else "no run is going on")
     if held:
         return
     runner = Runner(here, log)

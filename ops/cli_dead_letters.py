@@ -151,7 +151,7 @@ def _chosen(
     """The chosen dead letters, under the run lock; with a word, of one source."""
     with (
         logged(as_json=log_json) as log,
-        opened(target, f"dead-letters {command}") as here,
+        opened(target, f"dead-letters {command}", log) as here,
     ):
         yield here, log, _picked(here, which)
 
@@ -167,7 +167,7 @@ def _picked(here: Settings, which: str | None) -> list[_Part]:
     def letters(source: str) -> DeadLetters:
         declared = next(each for each in sources if each.name == source)
         scratch = here.scratch / "load" / source
-        return Loader(declared, here.warehouse, scratch, here.env).dead_letters()
+        return Loader(declared, here.warehouse, scratch, here.env, guard=here.guard).dead_letters()
 
     names: dict[str, tuple[str, str | None]] = {}
     for source in sources:
@@ -211,7 +211,7 @@ def _as_run(
         which: the command's word.
         work: takes the run id and says what it did, or nothing.
     """
-    journal, run_id, begun = Journal(here.warehouse), log.run_id, now()
+    journal, run_id, begun = Journal(here.warehouse, here.guard), log.run_id, now()
     journal.start(run_id, " ".join(filter(None, ["dead-letters", step, which])), here.target)
     journal.begin_step(run_id, step, begun)
     status, code, detail = "failed", FAILED, ""

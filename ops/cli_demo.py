@@ -23,7 +23,7 @@ def demo() -> int:
     the end: days that pass would only hide what must be mended.
     """
     log = Log()
-    with opened(None, "sample demo") as settings:
+    with opened(None, "sample demo", log) as settings:
         begun = time.monotonic()
         retailer = cli_sample.retailer(settings)
         if retailer.clock() is None:

@@ -6,6 +6,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Annotated
 
 import typer
@@ -14,7 +15,7 @@ from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
 from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, USAGE, CallError
 from ops.journal import new_run_id
-from ops.lock import HeldError
+from ops.lock import HeldError, LostError
 from ops.log import Log
 from ops.settings import Settings, SettingsError
 from ops.steps import STEPS
@@ -73,7 +74,7 @@ def logged(*, as_json: bool) -> Iterator[Log]:
 
 
 @contextmanager
-def opened(target: str | None, command: str) -> Iterator[Settings]:
+def opened(target: str | None, command: str, log: Log | None = None) -> Iterator[Settings]:
     """The settings with the sample's systems up and the run lock held.
 
     Raises:
@@ -83,8 +84,11 @@ def opened(target: str | None, command: str) -> Iterator[Settings]:
     from ops.lock import run_lock
 
     here = settings_module.load(target)
-    with run_lock(here.scratch, command), sample.services(here.sample_home):
-        yield here
+    tell = (log or Log()).say
+    with run_lock(here.warehouse, command, lambda line: tell("lock", line)) as lock:
+        held = replace(here, lock=lock)
+        with sample.services(here.sample_home):
+            yield held
 
 
 def once(
@@ -104,7 +108,7 @@ def once(
     """
     from ops.run import Runner
 
-    with logged(as_json=log_json) as log, opened(target, command) as here:
+    with logged(as_json=log_json) as log, opened(target, command, log) as here:
         summary = Runner(here, log).run(
             steps,
             command,
@@ -126,12 +130,14 @@ def loop(pause: float, target: str | None, log_json: bool) -> None:
     from ops.run import Runner
 
     steps = tuple(step.name for step in STEPS)
-    with logged(as_json=log_json) as log, opened(target, "run --every") as here:
+    with logged(as_json=log_json) as log, opened(target, "run --every", log) as here:
         runner, stop = Runner(here, log), _told_to_stop()
         while not stop.is_set():
             begun = time.monotonic()
             try:
                 summary = runner.run(steps, "run --every", thorough=None)
+            except LostError:
+                raise
             except Exception as error:  # the next tick begins afresh, as after a kill
                 _, event, text = said(error)
                 log.error(event, text)

@@ -1,7 +1,7 @@
 """The journal of runs in the warehouse: runs, steps, dbt nodes, and what has been built so far."""
 
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,10 +72,15 @@ def new_run_id() -> str:
 
 
 class Journal:
-    """Writes the journal. It opens the warehouse for each entry and leaves it to others between."""
+    """Writes the journal. It opens the warehouse for each entry and leaves it to others between.
 
-    def __init__(self, warehouse: Path) -> None:
-        self._warehouse = warehouse
+    Args:
+        warehouse: its file.
+        guard: called before each entry, with the warehouse open; what it raises forbids it.
+    """
+
+    def __init__(self, warehouse: Path, guard: Callable[[], None] = lambda: None) -> None:
+        self._warehouse, self._guard = warehouse, guard
         self._keeping = False
         self._kept: duckdb.DuckDBPyConnection | None = None
 
@@ -233,6 +238,9 @@ class Journal:
             if self._keeping:
                 self._kept = con
         try:
+            # who takes the lock from us opens the warehouse after us: as long as we have it open,
+            # what the guard finds holds
+            self._guard()
             yield con
         finally:
             if con is not self._kept:

@@ -1,74 +1,158 @@
-"""One run at a time: a lock that the system itself drops when its holder dies."""
+"""One run at a time for each warehouse: a lock that ends with its holder.
 
-import json
+The lock is the system's own (`flock`), on a file beside the warehouse's. Who dies loses it at once.
+Who is stopped, or hangs, keeps it; so the holder beats: a thread counts up in the file. Where the
+count has not moved for a whole lease, nor the holder had any processor time, the next run ends it
+before it takes over, so that what wakes up later cannot write. No clocks are compared: a contender
+watches for the lease by itself, and what it did not watch does not count.
+
+As a second line each holder has a number, its token. Before each durable step it looks whether the
+file is still the one that it locked and still has its token (`RunLock.check`); where not, it stops.
+"""
+
+import fcntl
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from filelock import FileLock, Timeout
+from ops.lock_file import Entry, entry_at, place, read, same, taken, write
+from ops.process import Process
+from ops.takeover import HeldError as HeldError
+from ops.takeover import contended, named
 
-# Who only looks whether the lock is held holds it for a moment.
-_GLANCE = 0.2
+BEAT = 0.5
+"""Seconds from one beat to the next."""
+
+LEASE = 15.0
+"""Seconds without a beat, all of them watched, after which a holder is ended."""
 
 
-class HeldError(Exception):
-    """Another run holds the lock; the message says who and since when."""
+class LostError(HeldError):
+    """The lock is no longer ours: nothing more may be written."""
+
+
+class RunLock:
+    """The lock, held.
+
+    Attributes:
+        token: the number of this holder; each has the next.
+        former: the entry of the holder before, as it left it.
+        former_seen: when that was last written, in the nanoseconds of the file's system.
+    """
+
+    def __init__(self, path: Path, descriptor: int, command: str) -> None:
+        self._path, self._descriptor = path, descriptor
+        self.former = read(descriptor)
+        self.former_seen = os.fstat(descriptor).st_mtime_ns
+        self.token = (self.former.token if self.former else 0) + 1
+        self._entry = Entry.of(self.token, command, Process.own(), socket.gethostname(), _utc())
+        self._progress: tuple[str, int, int] = ("", 0, 0)
+        write(descriptor, self._entry)
+        self._over = threading.Event()
+        self._beating = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._beating.start()
+
+    def check(self) -> None:
+        """Look that the lock is still ours; it takes some microseconds.
+
+        Raises:
+            LostError: its file was deleted, replaced, or taken over.
+        """
+        if self._lost():
+            entry = entry_at(self._path)
+            taker = f"; {entry.told}" if entry and entry.token != self.token else ""
+            raise LostError(
+                f"the run lock {self._path} was taken away from this run{taker}. It has stopped "
+                "and writes nothing more; the same command again goes on"
+            )
+
+    def note(self, step: str, done: int = 0, total: int = 0) -> None:
+        """Have the next beat tell what is at work, for those who look on."""
+        self._progress = (step, done, total)
+
+    def release(self) -> None:
+        """Give it back."""
+        self._over.set()
+        self._beating.join()
+        with suppress(OSError):
+            if not self._lost():
+                write(self._descriptor, replace(self._entry, held=False, at=_utc()))
+        os.close(self._descriptor)
+
+    def _beat(self) -> None:
+        while not self._over.wait(BEAT):
+            # on a full disk a beat may fail; that the holder works is seen by its processor time
+            with suppress(OSError):
+                if self._lost():
+                    return
+                step, done, total = self._progress
+                self._entry = replace(
+                    self._entry,
+                    beats=self._entry.beats + 1,
+                    at=_utc(),
+                    step=step,
+                    done=done,
+                    total=total,
+                )
+                write(self._descriptor, self._entry)
+
+    def _lost(self) -> bool:
+        if not same(self._path, self._descriptor):
+            return True
+        entry = read(self._descriptor)
+        return entry is None or entry.token != self.token
 
 
 @contextmanager
-def run_lock(scratch: Path, command: str) -> Iterator[None]:
-    """Hold the lock of this target for as long as the block runs.
+def run_lock(
+    warehouse: Path,
+    command: str,
+    tell: Callable[[str], None] = lambda line: None,
+    lease: float = LEASE,
+) -> Iterator[RunLock]:
+    """Hold the lock of this warehouse for as long as the block runs.
 
     Args:
-        scratch: the target's working folder.
+        warehouse: its file, which need not be there yet.
         command: what is called, for those who find the lock held.
+        tell: is told where a holder that does not move is watched and ended.
+        lease: seconds for which it is watched before.
 
     Raises:
         HeldError: another process holds it.
     """
-    scratch.mkdir(parents=True, exist_ok=True)
-    owner = scratch / "run.json"
-    lock = FileLock(scratch / "run.lock")
+    path = place(warehouse)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor = taken(path)
+    if descriptor is None:
+        descriptor = contended(path, tell, lease)
+    lock = RunLock(path, descriptor, command)
     try:
-        lock.acquire(timeout=_GLANCE, poll_interval=_GLANCE / 10)
-    except Timeout:
-        raise HeldError(f"{_who(owner)}. Wait for it, or end it") from None
-    try:
-        draft = owner.with_suffix(".draft")
-        since = datetime.now(UTC).isoformat(timespec="seconds")
-        entry = {
-            "command": command, "pid": os.getpid(), "host": socket.gethostname(), "since": since
-        }  # fmt: skip
-        draft.write_text(json.dumps(entry), encoding="utf-8")
-        draft.replace(owner)
-        yield
+        yield lock
     finally:
-        owner.unlink(missing_ok=True)
         lock.release()
 
 
-def holder(scratch: Path) -> str | None:
-    """Who holds the lock now, in words; None where nobody does."""
-    if not (scratch / "run.lock").exists():
-        return None
-    lock = FileLock(scratch / "run.lock")
+def holder(warehouse: Path) -> Entry | None:
+    """Who holds the lock now; None where nobody does. It waits for no one and stops no one."""
+    path = place(warehouse)
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        return _who(scratch / "run.json")
-    lock.release()
+        descriptor = os.open(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return named(path) or Entry.unknown()
+    finally:
+        os.close(descriptor)
     return None
 
 
-def _who(owner: Path) -> str:
-    try:
-        entry = json.loads(owner.read_text(encoding="utf-8"))
-        return (
-            f"`millrace {entry['command']}` is at work: process {entry['pid']} on "
-            f"{entry['host']}, since {entry['since']}"
-        )
-    except (OSError, ValueError, KeyError):
-        return "another run is at work; it began this very moment"
+def _utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

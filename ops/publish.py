@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,11 +37,12 @@ class Published:
     tables: int
 
 
-def publish(marts: Path, published: Path) -> Published:
+def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: None) -> Published:
     """Replace `published/marts.duckdb` by the present state of the file `marts`, atomically.
 
     A kill at any moment leaves the former snapshot or the new one, whole; what it leaves besides
-    is removed by the next publish. No one else can write `marts` meanwhile.
+    is removed by the next publish. No one else can write `marts` meanwhile. What `guard` raises
+    just before the rename forbids it.
 
     Raises:
         PublishError: `marts` is missing, empty, in use by someone else, or does not survive the
@@ -68,6 +70,7 @@ def publish(marts: Path, published: Path) -> Published:
             _verify(partial, wanted)
             # A reader who opened the old snapshot for writing may have left a log beside it.
             # It belongs to that file; DuckDB must not look for it in the new one.
+            guard()
             _log_of(target).unlink(missing_ok=True)
             partial.replace(target)
             _sync_folder(published)

@@ -28,7 +28,7 @@ class Runner:
 
     def __init__(self, settings: Settings, log: Log) -> None:
         self._settings, self._log = settings, log
-        self.journal = Journal(settings.warehouse)
+        self.journal = Journal(settings.warehouse, settings.guard)
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
         self._stray = settings.logs / "tools.log"
         self._loaders: dict[str, Loader] = {}
@@ -181,6 +181,7 @@ class Runner:
             self._dbt.progress(done, len(sources))
             loader = self._loader(source)
             result = loader.load(summary.run_id)
+            self._settings.guard()  # a lost lock is no fault of the source
             summary.loads += result.loads
             problems += result.errors
         for problem in problems:
@@ -202,6 +203,7 @@ class Runner:
                 self._settings.scratch / "load" / source.name,
                 self._settings.env,
                 lambda line: self._log.say("load", f"  {line}"),
+                self._settings.guard,
             )
             self._loaders[source.name] = known
         return known
@@ -258,7 +260,9 @@ class Runner:
                 BUILD_FAILED,
             )
         try:
-            done = publish.publish(self._settings.marts, self._settings.published)
+            done = publish.publish(
+                self._settings.marts, self._settings.published, self._settings.guard
+            )
         except publish.PublishError as error:
             raise StepError(str(error), BUILD_FAILED) from None
         self.journal.mark(summary.run_id, "marts", self._marts_mark())

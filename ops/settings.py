@@ -1,9 +1,11 @@
 """The one module that reads the environment: where everything is, and what is switched off."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+from ops.lock import RunLock
 
 TARGETS = ("dev", "ci", "staging", "prod")
 
@@ -24,7 +26,10 @@ class SettingsError(Exception):
 
 @dataclass(frozen=True)
 class Settings:
-    """Where everything is. All but `project` is made by Millrace and may be deleted with it."""
+    """Where everything is. All but `project` is made by Millrace and may be deleted with it.
+
+    `lock` is the run lock, where this command holds it.
+    """
 
     project: Path
     home: Path
@@ -32,6 +37,12 @@ class Settings:
     warehouse: Path
     marts: Path
     env: Mapping[str, str]
+    lock: RunLock | None = None
+
+    @property
+    def guard(self) -> Callable[[], None]:
+        """Called before anything durable is written: raises where the run lock was lost."""
+        return self.lock.check if self.lock else lambda: None
 
     @property
     def published(self) -> Path:
@@ -45,7 +56,7 @@ class Settings:
 
     @property
     def scratch(self) -> Path:
-        """Working folders and the run lock; nothing in them matters after a run."""
+        """Working folders; nothing in them matters after a run."""
         return self.home / ".millrace" / self.target
 
     @property

@@ -121,7 +121,7 @@ def test_a_build_that_was_not_published_is_published_by_the_next_run(home: Home)
 
 
 def test_a_second_run_is_told_who_is_at_work(home: Home) -> None:
-    with run_lock(home.path / ".millrace" / "dev", "run"):
+    with run_lock(home.warehouse, "run"):
         done = home.millrace("run")
         status = home.millrace("status")
         as_json = home.millrace("load", "--log-json")
