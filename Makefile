@@ -36,7 +36,7 @@ docs: .venv/installed  ## write the start page, the dbt docs and the quality rep
 	@$(BIN)/millrace report
 
 clean:  ## delete everything that Millrace made here, the virtual environment included
-	rm -rf .venv .millrace published sample_data target edr_target logs dbt_packages build *.egg-info
+	rm -rf .venv .millrace history published sample_data target edr_target logs dbt_packages build *.egg-info
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis .user.yml package-lock.yml
 	find . -name __pycache__ -prune -exec rm -rf {} +
 	find warehouse -mindepth 1 ! -name .gitkeep -delete

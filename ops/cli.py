@@ -185,8 +185,9 @@ def deps(
 
 
 def _register() -> None:
-    from ops import cli_dead_letters, cli_sample
+    from ops import cli_dead_letters, cli_rewind, cli_sample
 
+    app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
     app.add_typer(cli_sample.app, name="sample")
 

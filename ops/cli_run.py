@@ -1,6 +1,7 @@
 """How a command takes the pipeline's steps: under the lock, once or for ever, its errors told."""
 
 import signal
+import sys
 import threading
 import time
 import traceback
@@ -14,6 +15,7 @@ import typer
 from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
 from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, USAGE, CallError
+from ops.history import HistoryError
 from ops.journal import new_run_id
 from ops.lock import HeldError, LostError
 from ops.log import Log
@@ -36,6 +38,7 @@ def said(error: Exception) -> tuple[int, str, str]:
         (DeclarationError, MISDECLARED, "misdeclared"),
         (IngestError, FAILED, "failed"),
         (SampleError, FAILED, "failed"),
+        (HistoryError, FAILED, "failed"),
     )
     for kind, code, event in expected:
         if isinstance(error, kind):
@@ -75,12 +78,13 @@ def logged(*, as_json: bool) -> Iterator[Log]:
 
 @contextmanager
 def opened(target: str | None, command: str, log: Log | None = None) -> Iterator[Settings]:
-    """The settings with the sample's systems up and the run lock held.
+    """The settings with the sample's systems up, the run lock held, and no rewind half done.
 
     Raises:
         HeldError: another run holds the lock.
     """
     import sample
+    from ops import rewind
     from ops.lock import run_lock
 
     here = settings_module.load(target)
@@ -88,6 +92,7 @@ def opened(target: str | None, command: str, log: Log | None = None) -> Iterator
     with run_lock(here.warehouse, command, lambda line: tell("lock", line)) as lock:
         held = replace(here, lock=lock)
         with sample.services(here.sample_home):
+            rewind.complete(held, Log(as_json="--log-json" in sys.argv))
             yield held
 
 

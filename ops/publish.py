@@ -71,9 +71,9 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
             # A reader who opened the old snapshot for writing may have left a log beside it.
             # It belongs to that file; DuckDB must not look for it in the new one.
             guard()
-            _log_of(target).unlink(missing_ok=True)
+            log_of(target).unlink(missing_ok=True)
             partial.replace(target)
-            _sync_folder(published)
+            sync_folder(published)
         except (duckdb.Error, OSError) as error:
             raise PublishError(f"{marts} cannot be published: {error}") from error
         finally:
@@ -126,12 +126,13 @@ def _inventory(
 
 def _no_log(marts: Path) -> None:
     """Refuse to copy a file whose last changes are still in its write-ahead log."""
-    log = _log_of(marts)
+    log = log_of(marts)
     if log.exists() and log.stat().st_size:
         raise PublishError(f"{log} is not empty after a checkpoint. Try again: millrace publish")
 
 
-def _log_of(database: Path) -> Path:
+def log_of(database: Path) -> Path:
+    """Where DuckDB keeps a file's write-ahead log."""
     return database.with_name(f"{database.name}.wal")
 
 
@@ -173,7 +174,13 @@ def _verify(partial: Path, wanted: Inventory) -> None:
         )
 
 
-def _sync_folder(folder: Path) -> None:
+def mark(database: Path) -> str:
+    """What changes whenever anything is written to a DuckDB file: sizes and times of change."""
+    there = [path.stat() for path in (database, log_of(database)) if path.exists()]
+    return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in there)
+
+
+def sync_folder(folder: Path) -> None:
     """Make a rename durable."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:

@@ -41,6 +41,21 @@ def ever_loaded(con: duckdb.DuckDBPyConnection, schemas: Iterable[str]) -> bool:
     )
 
 
+def totals(con: duckdb.DuckDBPyConnection) -> tuple[int, int]:
+    """Finished loads, and the rows that they brought into raw, of all sources."""
+    loads = rows = 0
+    for (schema,) in con.execute(
+        "select schema_name from duckdb_tables() where not internal group by all"
+    ).fetchall():
+        if _has_book(con, schema):
+            more = con.execute(
+                "select count(distinct l.load_number), coalesce(sum(l.rows_accepted), 0) "
+                + _FINISHED.format(schema)
+            ).fetchall()[0]
+            loads, rows = loads + int(more[0]), rows + int(more[1])
+    return loads, rows
+
+
 def _has_book(con: duckdb.DuckDBPyConnection, schema: str) -> bool:
     found = con.execute(
         "select count(*) from duckdb_tables() where schema_name = ? "

@@ -12,11 +12,13 @@ import sample
 from ingest.declaration import Source, load_sources, pick
 from ingest.errors import DeclarationError, IngestError, UnsetError
 from ingest.load import Loader
-from ops import publish, quality_report, report
+from ops import publish, quality_report, report, rewind
 from ops.build import DbtSteps, StepError
 from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.dbt import Dbt, fingerprint
+from ops.history import HistoryError
 from ops.journal import Journal, new_run_id, now
+from ops.lock import HeldError
 from ops.log import Log
 from ops.settings import Settings
 from ops.steps import STEPS
@@ -82,7 +84,21 @@ class Runner:
                     self.journal.finish(summary.run_id, status, code)
         if "report" in chosen and not summary.idle:
             report.start_page(self._settings)
+        if thorough and summary.published and self._settings.keep_runs:
+            self._keep(summary.run_id)
         return summary
+
+    def _keep(self, run_id: str) -> None:
+        """Keep a point to rewind to; without one, the run has done its work all the same."""
+        begun = now()
+        try:
+            point = rewind.keep(self._settings, run_id)
+        except (HeldError, HistoryError) as error:
+            self._log.say("not_kept", f"nothing was kept to rewind to: {error}", style="yellow")
+            return
+        seconds = (now() - begun).total_seconds()
+        text = f"kept: {point.bytes / 1e6:,.0f} MB to rewind to ({seconds:.1f} s)"
+        self._log.say("kept", text, point=point.name, bytes=point.bytes, seconds=seconds)
 
     def _steps(
         self,
@@ -242,10 +258,7 @@ class Runner:
         return last is None or now() - last > timedelta(days=1)
 
     def _marts_mark(self) -> str:
-        """What changes whenever anything is written to the marts' file."""
-        log = self._settings.marts.with_name(f"{self._settings.marts.name}.wal")
-        there = [path.stat() for path in (self._settings.marts, log) if path.exists()]
-        return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in there)
+        return publish.mark(self._settings.marts)
 
     def _publish(self, summary: Summary) -> str:
         before, why = self.journal.before(), ""

@@ -8,6 +8,7 @@ from pathlib import Path
 from ops.lock import RunLock
 
 TARGETS = ("dev", "ci", "staging", "prod")
+KEEP_RUNS = 7
 
 # No part of the stack reports to its maker.
 _QUIET = {
@@ -60,6 +61,16 @@ class Settings:
         return self.home / ".millrace" / self.target
 
     @property
+    def history(self) -> Path:
+        """The points that `millrace rewind` goes to."""
+        return self.home / "history" / self.target
+
+    @property
+    def keep_runs(self) -> int:
+        """How many of them are kept at most; with 0, none more."""
+        return int(self.env.get("MILLRACE_KEEP_RUNS") or KEEP_RUNS)
+
+    @property
     def artifacts(self) -> Path:
         """dbt's target folder."""
         return Path(self.env["DBT_TARGET_PATH"])
@@ -99,6 +110,8 @@ def load(target: str | None = None, start: Path | None = None) -> Settings:
     target = target or os.environ.get("MILLRACE_TARGET") or "dev"
     if target not in TARGETS:
         raise SettingsError(f"there is no target {target!r}; there are {', '.join(TARGETS)}")
+    if not (os.environ.get("MILLRACE_KEEP_RUNS") or "0").isdecimal():
+        raise SettingsError("MILLRACE_KEEP_RUNS is how many runs are kept: a number, or 0 for none")
     home = Path(os.environ.get("MILLRACE_HOME") or project).resolve()
     warehouse = _path("MILLRACE_WAREHOUSE", home / "warehouse" / f"millrace_{target}.duckdb")
     marts = _path("MILLRACE_MARTS", home / "warehouse" / f"marts_{target}.duckdb")

@@ -18,7 +18,7 @@ PAGES = sorted([*PROJECT.glob("*.md"), *(PROJECT / "docs").rglob("*.md")])
 IDS = [str(page.relative_to(PROJECT)) for page in PAGES]
 
 # What Millrace and its tools make, below the home; it is not in a fresh clone.
-MADE = ("warehouse", "published", "sample_data", "target", "logs", ".venv", ".millrace",
+MADE = ("warehouse", "published", "sample_data", "target", "logs", "history", ".venv", ".millrace",
         "dbt_packages", "build")  # fmt: skip
 ELSEWHERE = ("http://", "https://", "mailto:")
 WORD = re.compile(r"`([^`\n]+)`")
