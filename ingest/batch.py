@@ -72,7 +72,8 @@ class Checker:
     def __init__(
         self, con: duckdb.DuckDBPyConnection, folder: Path, number: int, extracted_at: datetime
     ) -> None:
-        self._con, self._folder, self._number = con, folder, number
+        self._con, self._folder = con, folder
+        self.number, self.extracted_at = number, extracted_at
         self._at = f"timestamp {literal(extracted_at.strftime('%Y-%m-%d %H:%M:%S.%f'))}"
         self._count = 0
 
@@ -134,7 +135,7 @@ class Checker:
             known = f"h.{_HELD}"
         dead = f"to_json({{'s': b._source, 'r': b.{BROKEN}, 'p': {shape.payload('b')}}})::varchar"
         columns = ", ".join(f"b.{name}" for name in names)
-        number = numbered(self._number, f"b.{BROKEN} is not null", known)
+        number = numbered(self.number, f"b.{BROKEN} is not null", known)
         return write(
             self._con,
             f"select {columns}, {number} as _load_number, {self._at} as _extracted_at, "
@@ -174,7 +175,7 @@ class Checker:
         path = target / "dead_letters.parquet"
         self._con.execute(
             f"create or replace temp table dead as select md5({text}) as dead_letter_id, "
-            f"{name} as table_name, broken_rules, payload, {self._number}::bigint as _load_number, "
+            f"{name} as table_name, broken_rules, payload, {self.number}::bigint as _load_number, "
             f"{self._at} as _extracted_at, _source from (select *, row_number() over "
             f"(partition by {origin}) as occurrence from ({' union all '.join(parts)}))"
         )

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 
 from ingest.batch import Checked
 from ingest.errors import ContractError
-from ingest.raw_tables import DEAD, FILES, LOAD_COLUMNS, Part
+from ingest.raw_tables import DEAD, FILES, Part, load_columns
 
 # A small load is judged as though it had this many rows, or one bad row in ten would stop it.
 _JUDGED_ROWS = 1000
@@ -16,7 +16,7 @@ _JUDGED_ROWS = 1000
 def parts(checked: Checked, number: int) -> list[Part]:
     """The rows, dead letters and files of one table's share in a load."""
     table = checked.table
-    columns = {**checked.shape.columns, **LOAD_COLUMNS}
+    columns = {**checked.shape.columns, **load_columns(table)}
     made = []
     if checked.accepted_files:
         made.append(Part(table.name, columns, files=tuple(checked.accepted_files)))

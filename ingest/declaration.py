@@ -18,7 +18,7 @@ from ingest.errors import DeclarationError
 
 Kind = Literal["sql", "files", "rest", "dlt"]
 FileFormat = Literal["parquet", "csv", "jsonl"]
-RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from")
+RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from", "_deleted")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
 
@@ -37,6 +37,13 @@ def _lag(value: object) -> object:
         return timedelta(seconds=int(match[1]) * _UNITS[match[2]])
     except OverflowError:
         raise ValueError("this lag is longer than time itself") from None
+
+
+def _duration(value: object) -> object:
+    """`1 day` as a timedelta."""
+    if not isinstance(value, str):
+        raise ValueError("write it as a number and a unit, like '1 day'")
+    return _lag(value)
 
 
 def _listed(value: object) -> object:
@@ -76,6 +83,9 @@ class TableIngest(_Strict):
     schema_contract: SchemaContract = SchemaContract()
     max_dead: float = Field(0.01, ge=0, le=1)
     min_share: float = Field(0.5, ge=0, le=1)  # replace: a read smaller than this share is refused
+    deletes: Literal["compare"] | None = None
+    compare_every: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=1)
+    max_deleted: float = Field(0.1, ge=0, le=1)  # deletes: of the rows alive, without asking
     window: int = Field(2_000_000, gt=0)  # rows of one load, about
     table: str | None = None  # sql: the table's name at the source
     database_schema: str | None = None

@@ -149,6 +149,7 @@ class _Reader:
             raise self.fail("a table with a cursor is not replaced: drop one of the two", where)
         if ingest.write_disposition == "replace" and kind == "files":
             raise self.fail("files are not replaced: each is taken once", where)
+        self._deletes_fit(ingest, kind, where)
         if isinstance(ingest.lag, int | float) and ingest.lag < 0:
             raise self.fail("a lag is not negative", (*where, "lag"))
         if ingest.files is not None:
@@ -158,6 +159,24 @@ class _Reader:
                     f"files: {ingest.files!r} is not a pattern below the source's path",
                     (*where, "files"),
                 )
+
+    def _deletes_fit(self, ingest: TableIngest, kind: Kind, where: Place) -> None:
+        if ingest.deletes is None:
+            for key in ("compare_every", "max_deleted"):
+                if key in ingest.model_fields_set:
+                    raise self.fail(f"{key} says nothing without `deletes: compare`", (*where, key))
+            return
+        place = (*where, "deletes")
+        if kind != "sql":
+            raise self.fail(
+                f"deletes: a source of kind {kind!r} has no quick list of its keys; "
+                "only one of kind 'sql' is compared",
+                place,
+            )
+        if not ingest.primary_key:
+            raise self.fail("deletes: a table is compared by its primary_key, and has none", place)
+        if ingest.write_disposition == "replace":
+            raise self.fail("deletes: a table that is replaced has lost what is gone", place)
 
     def _column(self, node: object, path: Place) -> Column:
         fields = self.nodes.mapping(node, path, "columns")

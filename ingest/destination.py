@@ -21,7 +21,7 @@ import tenacity
 from ingest import stored_state
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
-from ingest.raw_tables import BOOKS, LOAD_COLUMNS, Part
+from ingest.raw_tables import BOOKS, DELETED, LOAD_COLUMNS, Part, load_columns
 from ingest.readers import FileSeen, TableState
 from ingest.session import FRESH_FILES
 from ingest.types import hint, literal, quote
@@ -151,14 +151,17 @@ class Destination:
         return f"{quote(self._source.raw_schema)}.{quote(table)}"
 
     def columns(self, table: str) -> dict[str, str]:
-        """Column to type of a raw table, without the columns that every raw table has."""
+        """Column to type of a raw table, without the columns that loads put there."""
+        own = self._every_column(table)
+        return {n: kind for n, kind in own.items() if n not in {**LOAD_COLUMNS, **DELETED}}
+
+    def _every_column(self, table: str) -> dict[str, str]:
         rows = self.arrow(
             "select column_name, data_type from duckdb_columns() where database_name = "
             f"current_database() and schema_name = {literal(self._source.raw_schema)} "
             f"and table_name = {literal(table)} order by column_index"
         ).to_pylist()
-        own = {row["column_name"]: row["data_type"] for row in rows}
-        return {name: kind for name, kind in own.items() if name not in LOAD_COLUMNS}
+        return {row["column_name"]: row["data_type"] for row in rows}
 
     def files(self, table: Table) -> list[FileSeen]:
         """The files of the table that finished loads have taken."""
@@ -206,7 +209,10 @@ class Destination:
 
     def _make_tables(self, types: dict[str, dict[str, str]]) -> None:
         there = set(self._tables())
-        wanted = {name: {**columns, **LOAD_COLUMNS} for name, columns in types.items()}
+        wanted = {
+            name: {**columns, **load_columns(self._source.table(name))}
+            for name, columns in types.items()
+        }
         missing = {n: c for n, c in {**wanted, **BOOKS}.items() if n not in there}
         if lost := sorted(missing.keys() & self._state().get("tables", {}).keys()):
             raise LoadError(
@@ -218,7 +224,7 @@ class Destination:
             )
         # a column that is declared now is there for dbt, whether or not a row ever comes with it
         for name in wanted.keys() & there:
-            if not types[name].keys() <= self.columns(name).keys():
+            if not wanted[name].keys() <= self._every_column(name).keys():
                 missing[name] = wanted[name]
         if missing:
             # dlt makes a table for a file that is imported with just the columns that are given

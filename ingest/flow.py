@@ -46,6 +46,7 @@ class Flow:
         self._given_anew: Batch | None = None
         self.gathered: Checked | None = None
         self.done = False
+        self.failed = False
 
     def next(self) -> Batch | None:
         """The next batch; None at the end."""

@@ -63,7 +63,12 @@ def _news_of(table: Table, raw: str, where: str) -> str:
         return f"from {raw} where {where}"
     same = ", ".join(map(quote, [*key, *([version] if version else [])]))
     load = "coalesce(_replayed_from, _load_number)"
-    return f"from {raw} where {where} qualify {load} = max({load}) over (partition by {same})"
+    newest = f"{load} = max({load}) over (partition by {same})"
+    if table.ingest.deletes:
+        # what the source has again after a tombstone is news, whatever it says
+        died = f"max({load}) filter (where _deleted) over (partition by {', '.join(map(quote, key))})"
+        newest += f" and {load} > coalesce({died}, 0)"
+    return f"from {raw} where {where} qualify {newest}"
 
 
 def is_new_snapshot(destination: Destination, checked: Checked) -> bool:

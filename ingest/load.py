@@ -14,6 +14,7 @@ from ingest.batch import Checked, Checker
 from ingest.contract import declared_types
 from ingest.dead_letters import DeadLetters
 from ingest.declaration import Source, Table
+from ingest.deletes import Comparer, is_due
 from ingest.destination import Destination
 from ingest.errors import ContractError, IngestError, redact
 from ingest.faults import explained, is_transient, patiently
@@ -70,15 +71,20 @@ class Loader:
     _types: dict[str, dict[str, str]] = field(default_factory=dict)
     _kept: dict[str, dict[str, str]] = field(default_factory=dict)
 
-    def load(self, run_id: str) -> SourceResult:
-        """Everything new at the source, as one or more loads. Errors are collected, not raised."""
+    def load(self, run_id: str, *, accept_deletes: bool = False) -> SourceResult:
+        """Everything new at the source, as one or more loads. Errors are collected, not raised.
+
+        Args:
+            run_id: the run, for the book.
+            accept_deletes: compare keys now, and take what is gone for deleted, however much.
+        """
         result = SourceResult(self.source.name)
         hidden = secrets(self.source, self.env)
         try:
             destination = self._opened()
             self._session = self._session or open_session(self.scratch)
             with destination.connected(), beside(self._session) as con:
-                self._load(con, destination, run_id, result)
+                self._load(con, destination, run_id, result, accept_deletes)
         except Exception as error:
             # what came of it is undone at the next start
             self._destination = self._session = None
@@ -117,6 +123,7 @@ class Loader:
         destination: Destination,
         run_id: str,
         result: SourceResult,
+        accept_deletes: bool,
     ) -> None:
         reading = Reading(
             lambda: open_reader(self.source, con, self.scratch, self.env, destination.files)
@@ -125,9 +132,14 @@ class Loader:
             with attempt:
                 reading.get()
         flows = [Flow(reading, table, destination.state(table)) for table in self.source.tables]
+        read = list(flows)
         try:
             while flows:
                 flows = self._one_load(con, destination, flows, run_id, result)
+            for table in [flow.table for flow in read if not flow.failed]:
+                due = is_due(table, destination.state(table), _now())
+                if due or (accept_deletes and table.ingest.deletes):
+                    self._compare(con, destination, reading, table, run_id, result, accept_deletes)
         finally:
             reading.close()
 
@@ -141,7 +153,7 @@ class Loader:
     ) -> list[Flow]:
         """A window's worth of every table as one load; the tables that have more."""
         number = destination.finished + 1
-        now = datetime.now(UTC).replace(tzinfo=None)
+        now = _now()
         folder = self.scratch / "batches"
         shutil.rmtree(folder, ignore_errors=True)
         checker = Checker(con, folder, number, now)
@@ -154,7 +166,7 @@ class Loader:
             except Exception as error:
                 hidden = secrets(self.source, self.env)
                 result.errors.append(explained(error, flow.table.label, hidden))
-                flow.done = True
+                flow.done = flow.failed = True
             if not flow.done:
                 left.append(flow)
             checked, flow.gathered = flow.gathered, None
@@ -163,6 +175,43 @@ class Loader:
         if taken:
             self._commit(destination, number, now, taken, run_id, result)
         return left
+
+    def _compare(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        destination: Destination,
+        reading: Reading,
+        table: Table,
+        run_id: str,
+        result: SourceResult,
+        accepted: bool,
+    ) -> None:
+        """A table's keys compared with the source's, as a load of its own where that is news."""
+        start, now, number, name = time.monotonic(), _now(), destination.finished + 1, table.name
+        folder = self.scratch / "compared"
+        checker = Checker(con, folder / "rows", number, now)
+        comparer = Comparer(
+            con, destination, checker, folder, self._types[name], self._kept[name]
+        )
+        try:
+            for attempt in patiently(reading.close):
+                with attempt:
+                    found = comparer.compare(table, reading.get(), accepted=accepted)
+        except Exception as error:
+            hidden = secrets(self.source, self.env)
+            result.errors.append(explained(error, table.label, hidden))
+            return
+        if not found.checked.is_news:
+            # the state alone: a load that is not in the book is nothing to build
+            states = {name: {**destination.state(table), **found.checked.state}}
+            destination.commit(destination.finished, [Part("_loads", BOOK)], states)
+            return
+        self.tell(
+            f"{table.label} compared: of {found.alive:,} rows {found.gone:,} are gone at the "
+            f"source, {found.back:,} are there again"
+        )
+        taken = [(found.checked, time.monotonic() - start)]
+        self._commit(destination, number, now, taken, run_id, result)
 
     def _commit(
         self,
@@ -223,6 +272,10 @@ class Loader:
             # a cursor's next window meets this one's last rows again: they must be in raw by then
             if not batch.files or rows >= table.ingest.window:
                 break
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
 
 
 def _check_types(table: Table, declared: dict[str, str], kept: dict[str, str]) -> None:

@@ -4,12 +4,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ingest.declaration import Table
+
 LOAD_COLUMNS = {
     "_load_number": "BIGINT",
     "_extracted_at": "TIMESTAMP",
     "_source": "VARCHAR",
     "_replayed_from": "BIGINT",
 }
+DELETED = {"_deleted": "BOOLEAN"}
+"""True of a tombstone, a copy of the newest version of a row that is gone; null of all others."""
 BOOK = {
     "load_number": "BIGINT",
     "table_name": "VARCHAR",
@@ -51,6 +55,11 @@ FILES = {
     "_load_number": "BIGINT",
 }
 BOOKS = {"_loads": BOOK, "_dead_letters": DEAD, "_dead_letter_fates": FATES, "_files": FILES}
+
+
+def load_columns(table: Table) -> dict[str, str]:
+    """What raw has of a table besides its own columns."""
+    return {**LOAD_COLUMNS, **(DELETED if table.ingest.deletes else {})}
 
 
 @dataclass(frozen=True)

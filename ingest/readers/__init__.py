@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from urllib.parse import quote as quote_url
 from urllib.parse import quote_plus, unquote
 
@@ -68,6 +68,31 @@ class Reader(Protocol):
 
         A batch that could not be checked is thrown back (`generator.throw`): a reader that can
         gives it again in smaller or safer pieces.
+        """
+        ...
+
+
+Key = tuple[str, ...]
+
+
+@runtime_checkable
+class KeyReader(Reader, Protocol):
+    """A reader that can list the keys of a table without the rows."""
+
+    def keys(self, table: Table) -> tuple[str, dict[str, str]]:
+        """The primary keys that the source has at one moment.
+
+        Returns:
+            SQL select of the key's columns as raw names them, and their DuckDB types.
+        """
+        ...
+
+    def rows_of(self, table: Table, keys: list[Key] | None) -> Generator[Batch, None, None]:
+        """One batch that has the rows of these keys, and maybe others.
+
+        Args:
+            table: the declaration.
+            keys: as `keys` gave them, each value as text; None for every row.
         """
         ...
 

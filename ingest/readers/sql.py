@@ -25,6 +25,7 @@ from ingest.faults import is_transient
 from ingest.readers import (
     Batch,
     Environment,
+    Key,
     Reader,
     Seen,
     TableState,
@@ -122,6 +123,41 @@ class SqlReader:
             since = None if first else low
             yield from self._either(table, columns, names, where, after, since, bulk=bulk)
             low = end
+
+    def keys(self, table: Table) -> tuple[str, dict[str, str]]:
+        """The primary keys that the database has now: one query, so one snapshot.
+
+        Raises:
+            SourceError: the database has no such table.
+        """
+        columns = self._columns(table)
+        key = table.ingest.primary_key
+        names = {c: name for c, name in raw_names(table, columns).items() if name in key}
+        columns = {c: columns[c] for c in names}
+        if self._engine == "sqlite":
+            relation, _ = self._careful(table, columns, names, "true", literal(table.label))
+        else:
+            texts = set()
+            if self._engine == "postgres":
+                texts = read_as_text(self._rows, self._name(table), columns, bulk=False)
+            inner = self._query(table, self._selected(table, columns, names, texts), "true")
+            relation = f"select {renamed(names)} from ({inner})"
+        return relation, described(self._con, relation)
+
+    def rows_of(self, table: Table, keys: list[Key] | None) -> Generator[Batch, None, None]:
+        """One batch that has the rows of these keys, and maybe others; of every row for None."""
+        columns = self._columns(table)
+        names = raw_names(table, columns)
+        named = {name: c for c, name in names.items()}
+        key = {named[name]: name for name in table.ingest.primary_key}
+        where = "true"
+        if keys is not None:
+            lite_key = [lite.text(table, c, name) for c, name in key.items()]
+            own = lite_key if self._engine == "sqlite" else [self._quote(c) for c in key]
+            values = ", ".join(f"({', '.join(map(literal, each))})" for each in keys)
+            values = f"values {values}" if self._engine == "sqlite" else values
+            where = f"({', '.join(own)}) in ({values})"
+        yield from self._either(table, columns, names, where, {}, None, bulk=keys is None)
 
     def _ends(self, table: Table, column: str, low: str | None) -> list[str | None]:
         """Where each window ends; None, the last one's, is the end of what is there."""

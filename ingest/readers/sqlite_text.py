@@ -14,7 +14,7 @@ _BLOBS = ("blob", "bytea", "binary", "varbinary")
 
 def selected(table: Table, names: dict[str, str]) -> str:
     """The select list, for SQLite."""
-    return ", ".join(f"{_text(table, c, n)} as {quote(c)}" for c, n in names.items())
+    return ", ".join(f"{text(table, c, n)} as {quote(c)}" for c, n in names.items())
 
 
 def taken(table: Table, names: dict[str, str]) -> str:
@@ -41,7 +41,7 @@ def checked(names: dict[str, str]) -> str:
 def selected_as_hex(table: Table, names: dict[str, str]) -> str:
     """The select list for text that may not be UTF-8: its bytes in hex."""
     return ", ".join(
-        f"case when {quote(c)} is not null then hex({_text(table, c, n)}) end as {quote(c)}"
+        f"case when {quote(c)} is not null then hex({text(table, c, n)}) end as {quote(c)}"
         for c, n in names.items()
     )
 
@@ -78,7 +78,8 @@ def careful(
     return relation, unparsable
 
 
-def _text(table: Table, column: str, name: str) -> str:
+def text(table: Table, column: str, name: str) -> str:
+    """SQL, for SQLite, of a column's value as text; `name` is the column's in raw."""
     value, kind = quote(column), _declared(table, name)
     if kind in _BLOBS:
         return f"case when {value} is not null then hex({value}) end"
