@@ -61,7 +61,7 @@ class DbtSteps:
         Raises:
             StepError: one is older than its `error_after`, or dbt could not find out.
         """
-        outcome = self._run(["source", "freshness"], quietly=True)
+        outcome = self._quietly(["source", "freshness"])
         self.journal.nodes(run_id, outcome.nodes)
         tables = [n for n in outcome.nodes if n.resource_type == "source"]
         wrong = [f"{n.node_name}: {n.message}" for n in tables if n.status == "runtime error"]
@@ -76,38 +76,51 @@ class DbtSteps:
             return f"{len(stale)} of {len(tables)} sources are stale"
         return f"{len(tables)} sources are fresh" if tables else "no source declares freshness"
 
-    def build(
+    def selection(
         self,
-        run_id: str,
         pending: dict[tuple[str, str], int],
         arguments: tuple[str, ...],
         *,
         whole: bool,
-        anew: bool,
         deep: bool,
+    ) -> list[str]:
+        """The words by which dbt selects what the pending loads reach, or everything.
+
+        Args:
+            pending: source tables with loads that no good build has taken.
+            arguments: further words for `dbt build`; with them, dbt builds what they say.
+            whole: everything, unit tests too.
+            deep: also the tests that read all of raw.
+        """
+        if whole or arguments:
+            return [*arguments]
+        # unit tests prove the code, which has not changed; trained tests come with the report
+        left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
+        words = ["--exclude-resource-type", "unit_test", "--exclude", *left]
+        words += ["--select", "path:models/ops", *(["tag:deep"] if deep else [])]
+        return [*words, *(f"source:{source}.{table}+" for source, table in sorted(pending))]
+
+    def build(
+        self,
+        run_id: str,
+        select: list[str] | None,
+        *,
+        anew: bool,
+        on_node: Callable[[NodeResult], None],
     ) -> Outcome:
-        """Build and test what the pending loads reach, or everything.
+        """Build and test what is selected.
 
         Args:
             run_id: the run, for the journal.
-            pending: source tables with loads that no good build has taken.
-            arguments: further words for `dbt build`; with them, dbt builds what they say.
-            whole: build everything, unit tests too.
-            anew: with a whole build, incremental models from their first row.
-            deep: also the tests that read all of raw.
+            select: words for `dbt build`; None where nothing is left to build.
+            anew: incremental models from their first row.
+            on_node: is given each node as it finishes.
         """
         self._elementary(run_id)
-        command = ["build", *arguments]
-        if whole and anew and not arguments:
-            command.append("--full-refresh")
-        if not whole and not arguments:
-            # unit tests prove the code, which has not changed; trained tests come with the report
-            command += ["--exclude-resource-type", "unit_test"]
-            left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
-            command += ["--exclude", *left, "--select", "path:models/ops"]
-            command += ["tag:deep"] if deep else []
-            command += [f"source:{source}.{table}+" for source, table in sorted(pending)]
-        outcome = self._run(command)
+        if select is None:
+            return Outcome(True)
+        command = ["build", *select, *(["--full-refresh"] if anew else [])]
+        outcome = self._run(command, on_node)
         self.journal.nodes(run_id, outcome.nodes)
         if outcome.nodes:
             self._quality()
@@ -170,15 +183,23 @@ class DbtSteps:
             told = outcome.error or "; ".join(broken)
             raise StepError(f"Elementary's anomaly tests could not run: {told}", FAILED)
 
-    def _run(self, command: list[str], *, quietly: bool = False) -> Outcome:
-        self.journal.let_go()
-        self.settings.guard()
-        return self.dbt.run(command) if quietly else self.dbt.run(command, self._node)
+    def _run(
+        self, command: list[str], on_node: Callable[[NodeResult], None] = lambda node: None
+    ) -> Outcome:
+        """Run dbt, telling what goes wrong as it does."""
 
-    def _node(self, node: NodeResult, done: int, total: int) -> None:
-        self.progress(done, total)
-        if node.status in (*_BAD, "warn"):
-            self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
+        def heard(node: NodeResult, done: int, total: int) -> None:
+            on_node(node)
+            self.progress(done, total)
+            if node.status in (*_BAD, "warn"):
+                self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
+
+        self.journal.let_go()
+        return self.dbt.run(command, heard)
+
+    def _quietly(self, command: list[str]) -> Outcome:
+        self.journal.let_go()
+        return self.dbt.run(command)
 
     def _elementary(self, run_id: str) -> None:
         """Make Elementary's tables the first time; they hold the history of its report.
@@ -191,7 +212,7 @@ class DbtSteps:
         with duckdb.connect(str(self.settings.warehouse)) as con:
             ready = quality.ready(con)
         if not ready or before.elementary != made_by:
-            outcome = self._run(["run", "--select", "package:elementary"], quietly=True)
+            outcome = self._quietly(["run", "--select", "package:elementary"])
             if not outcome.success:
                 raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
             self.journal.mark(run_id, "elementary", made_by)

@@ -84,13 +84,14 @@ def opened(target: str | None, command: str, log: Log | None = None) -> Iterator
         HeldError: another run holds the lock.
     """
     import sample
-    from ops import rewind
+    from ops import rewind, vouching
     from ops.lock import run_lock
 
     here = settings_module.load(target)
     tell = (log or Log()).say
     with run_lock(here.warehouse, command, lambda line: tell("lock", line)) as lock:
         held = replace(here, lock=lock)
+        vouching.vouch(held)
         with sample.services(here.sample_home):
             rewind.complete(held, Log(as_json="--log-json" in sys.argv))
             yield held

@@ -1,6 +1,7 @@
 """dbt in this process: parsed once, its nodes told as they finish, its results as plain data."""
 
 import hashlib
+import json
 import signal
 import threading
 from collections.abc import Callable, Container, Iterator
@@ -25,6 +26,7 @@ _FILES = (
     "selectors.yml",
     "dbt_packages/.millrace.json",
 )
+_BUILT = ("model", "seed", "snapshot", "test", "unit_test")
 _QUIET = ("--log-level", "none", "--log-level-file", "info", "--no-use-colors")
 
 
@@ -65,12 +67,15 @@ class Dbt:
         def heard(event: Any) -> None:
             nonlocal done, total
             if event.info.name == "ConcurrencyLine":
+                # dbt has the warehouse open by now: who has taken the lock since cannot write
+                self._settings.guard()
                 total = event.data.node_count
             elif event.info.name == "NodeFinished":
                 done += 1
                 on_node(_of_event(event.data), done, max(done, total))
 
         target = ["--target", self._settings.target]
+        self._settings.guard()
         try:
             if wrong := self._parse():
                 return Outcome(False, error=wrong)
@@ -93,6 +98,30 @@ class Dbt:
         nodes = [_of_result(row) for row in rows if hasattr(row, "node")]
         error = str(result.exception) if result.exception else ""
         return Outcome(bool(result.success), nodes, error)
+
+    @property
+    def manifest(self) -> Any:
+        """The project as dbt has parsed it."""
+        return self._manifest
+
+    def listed(self, selection: list[str]) -> list[str] | None:
+        """The nodes that `dbt build` would take by these words; None where dbt cannot say."""
+        from dbt.cli.main import dbtRunner
+
+        words = ["ls", "--output", "json", "--output-keys", "unique_id", *selection]
+        try:
+            if self._parse():
+                return None
+            with interrupts():
+                told = dbtRunner(manifest=self._manifest).invoke(
+                    [*_QUIET, *words, "--target", self._settings.target]
+                )
+        finally:
+            release()
+        if not told.success or not isinstance(told.result, list):
+            return None
+        found = [json.loads(line)["unique_id"] for line in told.result]
+        return [node for node in found if node.split(".")[0] in _BUILT]
 
     def watched(self, tests: Container[str]) -> set[tuple[str, str]]:
         """The tables that tests of these names watch, and the column by which each has its time."""

@@ -166,6 +166,21 @@ class Journal:
                 )
                 con.commit()
 
+    def nodes_of_killed(self, run_id: str, results: list[tuple[NodeResult, datetime]]) -> None:
+        """What came of the nodes of a build that was killed, with their ends; once, if repeated."""
+        with self._open() as con:
+            con.begin()
+            for result, at in results:
+                con.execute(
+                    "delete from millrace.node_results where run_id = ? and unique_id = ?",
+                    [run_id, result.unique_id],
+                )
+                con.execute(
+                    "insert into millrace.node_results values (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                    [run_id, *vars(result).values(), at],
+                )
+            con.commit()
+
     def pending(self, sources: Iterable[tuple[str, str]]) -> dict[tuple[str, str], int]:
         """Source tables with finished loads that no good build has taken: (source, table) to load.
 

@@ -20,6 +20,7 @@ from ops.history import HistoryError
 from ops.journal import Journal, new_run_id, now
 from ops.lock import HeldError
 from ops.log import Log
+from ops.resume import Builds
 from ops.settings import Settings
 from ops.steps import STEPS
 from ops.summary import Summary
@@ -32,6 +33,7 @@ class Runner:
         self._settings, self._log = settings, log
         self.journal = Journal(settings.warehouse, settings.guard)
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
+        self.builds = Builds(settings, self.journal, self._dbt)
         self._stray = settings.logs / "tools.log"
         self._loaders: dict[str, Loader] = {}
         self._declared: tuple[str, tuple[Source, ...]] = ("", ())
@@ -62,6 +64,7 @@ class Runner:
         self._log.run_id = summary.run_id
         with self.journal.keeping():
             self.journal.start(summary.run_id, command, self._settings.target)
+            self.builds.tell()
             if thorough is None:
                 thorough = self._a_day_has_passed()
                 if thorough:  # whatever comes of it: a loop must not try all day long
@@ -121,12 +124,14 @@ class Runner:
             action: dict[str, Callable[[], str]] = {
                 "load": lambda: self._load(summary, tables),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
-                "build": lambda: self._build(summary, mark, arguments, thorough),
+                "build": lambda: self.builds.build(
+                    summary, mark, self.waiting(), arguments, thorough
+                ),
                 "publish": lambda: self._publish(summary),
                 "report": lambda: self._report(summary, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
-                self._dbt.progress = progress
+                self._dbt.progress = self._watched(step.name, progress)
                 try:
                     if step.uses_dbt and not prepared:
                         self._dbt.prepare()
@@ -150,6 +155,20 @@ class Runner:
                 )
             if step.name == "load":
                 due = set() if bad else chosen & self._due(summary, mark, thorough)
+
+    def _watched(
+        self, step: str, progress: Callable[[int, int], None]
+    ) -> Callable[[int, int], None]:
+        """Progress that those who look on see too."""
+
+        def seen(done: int, total: int) -> None:
+            progress(done, total)
+            if self._settings.lock:
+                self._settings.lock.note(step, done, total)
+
+        if self._settings.lock:
+            self._settings.lock.note(step)
+        return seen
 
     def _due(self, summary: Summary, mark: str, thorough: bool) -> set[str]:
         """The steps for which there is anything to do after a load."""
@@ -231,27 +250,6 @@ class Runner:
     def ever_loaded(self) -> bool:
         """Whether any source has a finished load."""
         return self.journal.ever_loaded(source.raw_schema for source in self.sources())
-
-    def _build(self, summary: Summary, mark: str, arguments: tuple[str, ...], deep: bool) -> str:
-        pending = self.waiting()
-        before = self.journal.before()
-        touched = before.marts != self._marts_mark()
-        whole = before.project != mark or before.spoiled or touched
-        # other SQL makes other rows, of old loads too; and marts may have outlived their warehouse
-        anew = (before.project or "").split()[:1] != mark.split()[:1]
-        outcome = self._dbt.build(
-            summary.run_id, pending, arguments, whole=whole, anew=anew, deep=deep
-        )
-        summary.nodes = outcome.nodes
-        told = self._dbt.judge(outcome)
-        if not arguments:
-            if whole:
-                self._dbt.tidy()
-            marks = {"project": mark, "marts": self._marts_mark()}
-            if whole or deep:
-                marks["deep"] = ""
-            self.journal.built(summary.run_id, pending, marks)
-        return told
 
     def _a_day_has_passed(self) -> bool:
         last = self.journal.before().thorough_at

@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def race(pairs: int) -> None:
             (FOLDER / "warehouse.lock").unlink(missing_ok=True)
         told.unlink(missing_ok=True)
         (start, begin), (go_on, end) = os.pipe(), os.pipe()
-        children = [forked(lambda: contender(start, go_on, told)) for _ in range(2)]
+        children = [forked(partial(contender, start, go_on, told)) for _ in range(2)]
         os.write(begin, b"12")
         loser, status = os.wait()
         (winner,) = set(children) - {loser}

@@ -1,0 +1,54 @@
+"""Whether anybody but Millrace wrote to the marts: what is published was tested as it stands."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import duckdb
+
+from ops.build_log import BuildLog
+from ops.lock import BEAT
+from ops.publish import log_of, mark
+from ops.settings import Settings
+
+_SLACK = int(2 * BEAT * 1e9)  # a killed build wrote until it died, and beat last some time before
+
+
+def vouch(settings: Settings) -> None:
+    """Say of a killed build whether the marts are as it left them; the first start after it knows.
+
+    It could not say so itself. But its lock was the last to be held, and beat until it died: where
+    neither the marts nor the warehouse were written to later than that, nobody else was there.
+    The times are all of one file system. Anything doubtful is left unsaid, and then the next
+    build is a whole one.
+    """
+    killed, lock = BuildLog(settings.warehouse).read(), settings.lock
+    if killed is None or killed.vouched is not None or lock is None or lock.former is None:
+        return
+    if lock.former.token == killed.plan.token and all(
+        max(stat.st_mtime_ns, stat.st_ctime_ns) <= lock.former_seen + _SLACK
+        for database in (settings.warehouse, settings.marts)
+        for stat in (path.stat() for path in _files(database))
+    ):
+        vouch_now(settings)
+
+
+def vouch_now(settings: Settings) -> None:
+    """Say that the marts are as a build of Millrace left them, which did not end well.
+
+    What is still in their log is brought in before, or the next to open them would do it.
+    """
+    settings.guard()
+    if settings.marts.exists():
+        with suppress(duckdb.Error):
+            gc.collect()  # dbt leaves connections in rings of objects
+            with duckdb.connect(str(settings.marts)) as con:
+                con.execute("checkpoint")
+            BuildLog(settings.warehouse).vouch(mark(settings.marts))
+
+
+def _files(database: Path) -> Iterator[Path]:
+    for path in (database, log_of(database)):
+        if path.exists():
+            yield path
