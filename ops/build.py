@@ -106,7 +106,7 @@ class DbtSteps:
         select: list[str] | None,
         *,
         anew: bool,
-        on_node: Callable[[NodeResult], None],
+        on_node: Callable[[NodeResult, int], None],
     ) -> Outcome:
         """Build and test what is selected.
 
@@ -114,7 +114,7 @@ class DbtSteps:
             run_id: the run, for the journal.
             select: words for `dbt build`; None where nothing is left to build.
             anew: incremental models from their first row.
-            on_node: is given each node as it finishes.
+            on_node: is given each node as it finishes, and how many there are.
         """
         self._elementary(run_id)
         if select is None:
@@ -184,12 +184,14 @@ class DbtSteps:
             raise StepError(f"Elementary's anomaly tests could not run: {told}", FAILED)
 
     def _run(
-        self, command: list[str], on_node: Callable[[NodeResult], None] = lambda node: None
+        self,
+        command: list[str],
+        on_node: Callable[[NodeResult, int], None] = lambda node, total: None,
     ) -> Outcome:
         """Run dbt, telling what goes wrong as it does."""
 
         def heard(node: NodeResult, done: int, total: int) -> None:
-            on_node(node)
+            on_node(node, total)
             self.progress(done, total)
             if node.status in (*_BAD, "warn"):
                 self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")

@@ -53,12 +53,14 @@ class Killed:
     Attributes:
         plan: what it was.
         results: its nodes that finished, and when, UTC.
+        total: how many nodes it was to build.
         vouched: the mark of the marts' file as the build left it, where that is known.
         told: its results are in the journal.
     """
 
     plan: Plan
     results: list[tuple[NodeResult, str]] = field(default_factory=list)
+    total: int = 0
     vouched: str | None = None
     told: bool = False
 
@@ -67,6 +69,14 @@ class Killed:
         """The nodes that are well, kept ones too."""
         last = {result.unique_id: result.status for result, _ in self.results}
         return {*self.plan.kept, *(node for node, status in last.items() if status in _GOOD)}
+
+    @property
+    def told_of(self) -> str:
+        """In words."""
+        return (
+            f"the build of {self.plan.run_id} was killed when {len(self.results)} of "
+            f"{self.total or 'its'} nodes had finished: it is gone on with"
+        )
 
 
 class BuildLog:
@@ -92,10 +102,10 @@ class BuildLog:
         self._descriptor = os.open(draft, os.O_WRONLY | os.O_APPEND)
         draft.replace(self._path)
 
-    def node(self, result: NodeResult) -> None:
-        """A node finished."""
+    def node(self, result: NodeResult, total: int) -> None:
+        """A node finished, of so many."""
         if self._descriptor is not None:
-            _append(self._descriptor, {"node": vars(result), "at": now().isoformat()})
+            _append(self._descriptor, {"node": vars(result), "of": total, "at": now().isoformat()})
 
     def vouch(self, mark: str) -> None:
         """Nobody but the build has written to the marts, whose mark is this."""
@@ -129,7 +139,7 @@ class BuildLog:
                     return None
                 elif "node" in said:
                     found.results.append((NodeResult(**said["node"]), said["at"]))
-                    found.vouched, found.told = None, False
+                    found.total, found.vouched, found.told = said["of"], None, False
                 else:
                     found.vouched = said.get("vouched", found.vouched)
                     found.told = said.get("told", found.told)

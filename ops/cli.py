@@ -128,34 +128,6 @@ def report(target: Target = None, log_json: LogJson = False) -> None:
 
 
 @app.command()
-def status(target: Target = None) -> None:
-    """What ran last, what is running, and which loads wait for a build."""
-    from ops.lock import holder
-    from ops.run import Runner
-
-    here, log = settings_module.load(target), Log()
-    held = holder(here.warehouse)
-    log.say("status", held.told if held else "no run is going on")
-    if held:
-        return
-    runner = Runner(here, log)
-    for row in runner.journal.last_runs(5):
-        # nobody holds the lock, so a run that never ended was killed; the next one writes it down
-        state = "killed" if row.status == "running" else row.status
-        took = (
-            f"{(row.finished_at - row.started_at).total_seconds():.0f} s"
-            if row.finished_at
-            else "-"
-        )
-        log.say("run", f"  {row.run_id}  {row.command:<10} {state:<8} {took}")
-    waiting = runner.waiting() if here.warehouse.exists() else {}
-    for (source, table), number in sorted(waiting.items()):
-        log.say("waiting", f"  {source}.{table}: load {number} waits for a build")
-    if not waiting:
-        log.say("waiting", "every finished load is built")
-
-
-@app.command()
 def deps(
     source: Annotated[Origin, typer.Option(help="Where they may come from.")] = Origin.auto,
     refresh: Annotated[bool, typer.Option(help="Ask the hub again.")] = False,
@@ -185,8 +157,9 @@ def deps(
 
 
 def _register() -> None:
-    from ops import cli_dead_letters, cli_rewind, cli_sample
+    from ops import cli_dead_letters, cli_rewind, cli_sample, cli_status
 
+    app.command("status")(cli_status.status)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
     app.add_typer(cli_sample.app, name="sample")

@@ -1,6 +1,7 @@
 """The journal of runs in the warehouse: runs, steps, dbt nodes, and what has been built so far."""
 
 import secrets
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ create table if not exists millrace.node_results (
 );
 """
 
+_PATIENCE = 3.0  # `millrace status` looks for some tenths of a second
+
 
 @dataclass(frozen=True)
 class NodeResult:
@@ -49,18 +52,6 @@ class NodeResult:
     message: str
 
 
-@dataclass(frozen=True)
-class RunRow:
-    """One run as the journal has it."""
-
-    run_id: str
-    command: str
-    started_at: datetime
-    finished_at: datetime | None
-    status: str
-    exit_code: int | None
-
-
 def now() -> datetime:
     """The present moment, UTC, without a zone, as the warehouse keeps it."""
     return datetime.now(UTC).replace(tzinfo=None)
@@ -71,16 +62,41 @@ def new_run_id() -> str:
     return f"{now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
 
 
+def connect(warehouse: Path, *, read_only: bool = False) -> duckdb.DuckDBPyConnection:
+    """Open the warehouse; to write, after a moment too, for who only looks has it no longer.
+
+    Raises:
+        HeldError: another program has it open.
+    """
+    ends = time.monotonic() + (0 if read_only else _PATIENCE)
+    while True:
+        try:
+            return duckdb.connect(str(warehouse), read_only=read_only)
+        except duckdb.IOException as error:
+            if "lock" not in str(error):
+                raise
+            if time.monotonic() > ends:
+                raise HeldError(f"another program has the warehouse open: {error}") from None
+        time.sleep(0.05)
+
+
 class Journal:
     """Writes the journal. It opens the warehouse for each entry and leaves it to others between.
 
     Args:
         warehouse: its file.
         guard: called before each entry, with the warehouse open; what it raises forbids it.
+        read_only: it is only looked at; the warehouse and the journal are there.
     """
 
-    def __init__(self, warehouse: Path, guard: Callable[[], None] = lambda: None) -> None:
-        self._warehouse, self._guard = warehouse, guard
+    def __init__(
+        self,
+        warehouse: Path,
+        guard: Callable[[], None] = lambda: None,
+        *,
+        read_only: bool = False,
+    ) -> None:
+        self._warehouse, self._guard, self._read_only = warehouse, guard, read_only
         self._keeping = False
         self._kept: duckdb.DuckDBPyConnection | None = None
 
@@ -227,29 +243,11 @@ class Journal:
             con.execute("delete from millrace.marks where name = ?", [name])
             con.execute("insert into millrace.marks values (?, ?, ?, ?)", [run_id, name, value, at])
 
-    def last_runs(self, count: int) -> list[RunRow]:
-        """The newest runs first; none where there is no warehouse yet."""
-        if not self._warehouse.exists():
-            return []
-        with self._open() as con:
-            con.execute(_TABLES)
-            rows = con.execute(
-                "select run_id, command, started_at, finished_at, status, exit_code "
-                "from millrace.runs order by started_at desc limit ?",
-                [count],
-            ).fetchall()
-        return [RunRow(*row) for row in rows]
-
     @contextmanager
     def _open(self) -> Iterator[duckdb.DuckDBPyConnection]:
         con = self._kept
         if con is None:
-            try:
-                con = duckdb.connect(str(self._warehouse))
-            except duckdb.IOException as error:
-                if "lock" not in str(error):
-                    raise
-                raise HeldError(f"another program has the warehouse open: {error}") from None
+            con = connect(self._warehouse, read_only=self._read_only)
             if self._keeping:
                 self._kept = con
         try:

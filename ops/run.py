@@ -16,6 +16,7 @@ from ops import publish, quality_report, report, rewind
 from ops.build import DbtSteps, StepError
 from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.dbt import Dbt, fingerprint
+from ops.due import Facts, due
 from ops.history import HistoryError
 from ops.journal import Journal, new_run_id, now
 from ops.lock import HeldError
@@ -29,9 +30,9 @@ from ops.summary import Summary
 class Runner:
     """The steps, with what they share between the runs of one process."""
 
-    def __init__(self, settings: Settings, log: Log) -> None:
+    def __init__(self, settings: Settings, log: Log, *, read_only: bool = False) -> None:
         self._settings, self._log = settings, log
-        self.journal = Journal(settings.warehouse, settings.guard)
+        self.journal = Journal(settings.warehouse, settings.guard, read_only=read_only)
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
         self.builds = Builds(settings, self.journal, self._dbt)
         self._stray = settings.logs / "tools.log"
@@ -113,14 +114,14 @@ class Runner:
     ) -> None:
         mark = fingerprint(self._settings.project)
         bad: set[str] = set()
-        due, prepared = chosen, False
+        wanted, prepared = chosen, False
         for step in STEPS:
-            if step.name not in due or bad & set(step.needs):
+            if step.name not in wanted or bad & set(step.needs):
                 continue
             begun = now()
             if not step.idle:
                 summary.steps.append(step.name)
-                self.journal.begin_step(summary.run_id, step.name, begun)
+            self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
                 "load": lambda: self._load(summary, tables),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
@@ -142,8 +143,8 @@ class Runner:
                     bad.add(step.name)
                     summary.fail(detail, error.code)
                     self._log.error(step.name, detail)
+            self.journal.end_step(summary.run_id, step.name, begun, status, detail)
             if not summary.idle or not step.idle:
-                self.journal.end_step(summary.run_id, step.name, begun, status, detail)
                 seconds = (now() - begun).total_seconds()
                 told = detail if status == "success" else "failed"
                 self._log.say(
@@ -154,7 +155,11 @@ class Runner:
                     seconds=seconds,
                 )
             if step.name == "load":
-                due = set() if bad else chosen & self._due(summary, mark, thorough)
+                wanted = (
+                    set()
+                    if bad
+                    else chosen & self.due(thorough=thorough, news=not summary.idle).keys()
+                )
 
     def _watched(
         self, step: str, progress: Callable[[int, int], None]
@@ -170,29 +175,30 @@ class Runner:
             self._settings.lock.note(step)
         return seen
 
-    def _due(self, summary: Summary, mark: str, thorough: bool) -> set[str]:
-        """The steps for which there is anything to do after a load."""
-        before = self.journal.before()
+    def due(self, *, thorough: bool, news: bool = False) -> dict[str, list[str]]:
+        """The steps for which there is anything to do after a load, and why.
+
+        Args:
+            thorough: also what quick runs leave out.
+            news: the load brought something, or went wrong.
+        """
+        before, mark = self.journal.before(), fingerprint(self._settings.project)
         if before.project is None and self.sources() and not self.ever_loaded():
-            return set()  # marts of nothing would only hide that no source could be read
-        due: set[str] = set()
-        # a kill between a build or a publish and its mark, or plain dbt, leaves marts that nobody
-        # vouches for
-        touched = before.marts != self._marts_mark()
-        # since the last thorough run, quick ones have left out the deep tests and two pages
-        left_out = thorough and before.shallow
-        if self.waiting() or before.project != mark or before.spoiled or touched or left_out:
-            due |= {"build", "publish"}
-        there = (self._settings.published / publish.SNAPSHOT).exists()
-        if before.unpublished or (self._settings.marts.exists() and not there):
-            due |= {"publish"}
-        if due or not summary.idle:
-            due |= {"report"}
-        if due or thorough:
-            due |= {"freshness"}  # a source that has fallen silent brings nothing
-        if before.unreported or (thorough and before.unpaged):
-            due |= {"report"}
-        return due
+            return {}  # marts of nothing would only hide that no source could be read
+        killed = self.builds.killed(mark)
+        return due(
+            Facts(
+                before,
+                mark,
+                self.waiting(),
+                touched=before.marts != self._marts_mark(),
+                marts=self._settings.marts.exists(),
+                snapshot=(self._settings.published / publish.SNAPSHOT).exists(),
+                goes_on=killed.told_of if killed else "",
+                thorough=thorough,
+                news=news,
+            )
+        )
 
     def sources(self) -> tuple[Source, ...]:
         """The declared sources, read again only after an edit."""

@@ -1,4 +1,4 @@
-"""A run that is killed late in a build is gone on with: little is built twice, nothing is missed."""
+"""A run that is killed late in a build is gone on with: little twice, nothing missed."""
 
 from __future__ import annotations
 
