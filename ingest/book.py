@@ -1,14 +1,18 @@
 """What a load brings besides rows: its entry in the book, its parts, and the verdict on it."""
 
+from concurrent.futures import Future
 from datetime import datetime
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.batch import Checked
+from ingest.checksum import said, sum_of
 from ingest.errors import ContractError
 from ingest.raw_tables import DEAD, FILES, Part, load_columns
 
+Sums = tuple[int, int]
 # A small load is judged as though it had this many rows, or one bad row in ten would stop it.
 _JUDGED_ROWS = 1000
 
@@ -32,6 +36,13 @@ def parts(checked: Checked, number: int) -> list[Part]:
     return made
 
 
+def sums(con: duckdb.DuckDBPyConnection, checked: Checked) -> Sums:
+    """The checksums of the accepted rows and of the dead letters; closes the connection."""
+    columns = {**checked.shape.columns, **load_columns(checked.table)}
+    with con:
+        return sum_of(con, checked.accepted_files, columns), sum_of(con, checked.dead_files, DEAD)
+
+
 def entry(
     table: str,
     number: int,
@@ -42,11 +53,16 @@ def entry(
     reread: int = 0,
     accepted: int = 0,
     dead: int = 0,
+    checksum: int = 0,
+    dead_checksum: int = 0,
     size: int = 0,
     seconds: float = 0.0,
     cursor: tuple[str | None, str | None] = (None, None),
 ) -> dict[str, object]:
-    """One line of the book of loads; counts are rows, `cursor` is from where to where."""
+    """One line of the book of loads.
+
+    Counts are rows, checksums sums of `ingest.checksum`, `cursor` is from where to where.
+    """
     return {
         "load_number": number,
         "table_name": table,
@@ -55,6 +71,8 @@ def entry(
         "rows_read": accepted + dead,
         "rows_accepted": accepted,
         "rows_dead": dead,
+        "checksum": said(checksum),
+        "dead_checksum": said(dead_checksum),
         "bytes": size,
         "seconds": round(seconds, 3),
         "cursor_from": cursor[0],
@@ -65,9 +83,10 @@ def entry(
 
 
 def entry_of(
-    checked: Checked, number: int, run_id: str, now: datetime, seconds: float
+    checked: Checked, sums: Future[Sums], number: int, run_id: str, now: datetime, seconds: float
 ) -> dict[str, object]:
-    """The line for what one table brought."""
+    """The line for what one table brought; `sums` are waited for."""
+    accepted, dead = sums.result()
     return entry(
         checked.table.name,
         number,
@@ -77,6 +96,8 @@ def entry_of(
         reread=checked.reread,
         accepted=checked.accepted,
         dead=checked.dead,
+        checksum=accepted,
+        dead_checksum=dead,
         size=checked.size,
         seconds=seconds,
         cursor=(checked.cursor_from, checked.state.get("cursor")),

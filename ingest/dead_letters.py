@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.book import entry
+from ingest.checksum import sum_of
 from ingest.contract import BROKEN, compile_contract
 from ingest.declaration import Source, Table
 from ingest.destination import Destination
@@ -183,8 +184,21 @@ class DeadLetters:
                 pq.write_table(rows, path)
                 parts = [Part(table.name, {**columns, **LOAD_COLUMNS}, (path,))]
             fates = [_fate(row[0], "replayed", "its rules hold now", number, now) for row in ids]
-            count = rows.num_rows
-            book = [entry(table.name, number, run_id, now, fetched=count, accepted=count)]
+            count, checksum = rows.num_rows, 0
+            if parts:
+                with duckdb.connect() as con:
+                    checksum = sum_of(con, parts[0].files, parts[0].columns)
+            book = [
+                entry(
+                    table.name,
+                    number,
+                    run_id,
+                    now,
+                    fetched=count,
+                    accepted=count,
+                    checksum=checksum,
+                )
+            ]
             self._commit(number, parts, fates, book)
         return Replayed(self._source.name, table.name, len(ids), letters.num_rows - len(ids))
 
@@ -249,9 +263,8 @@ class DeadLetters:
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(pa.Table.from_pylist(fates), path)
         closed = Part("_dead_letter_fates", FATES, (path,))
-        self._destination.commit(
-            number, [*parts, closed, Part("_loads", BOOK, rows=tuple(book))], {}
-        )
+        rows = tuple(line.copy for line in book)
+        self._destination.commit(number, [*parts, closed, Part("_loads", BOOK, rows=rows)], {})
 
     def _open(self, table: str | None = None, letter: str | None = None) -> str:
         """The open dead letters as `from … where …`."""

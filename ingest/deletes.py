@@ -2,8 +2,8 @@
 
 A key that raw holds alive and the source has no more gets a tombstone: a copy of its newest version
 with `_deleted`, in a load of its own, so that it ranks above all that was read before, whatever its
-version, and below all that is read later. A key that the source has and raw does not hold alive (the
-row came back, or was lost) has its row read and loaded, also when raw has its like already.
+version, and below all that is read later. A key that the source has and raw does not hold alive
+(the row came back, or was lost) has its row read and loaded, also when raw has its like already.
 
 A row that changes while keys are compared is right at the next comparison: what is new at the
 source is not in raw, so nothing can take it for deleted.
@@ -145,9 +145,7 @@ class Comparer:
     def _add_tombstones(self, checked: Checked, count: int) -> None:
         table, keys = checked.table, checked.table.ingest.primary_key
         key, version = ", ".join(map(quote, keys)), table.ingest.version or table.ingest.cursor
-        told = ", ".join(
-            f"coalesce({quote(name)}::varchar, '~')" for name in sorted(self.types)
-        )
+        told = ", ".join(f"coalesce({quote(name)}::varchar, '~')" for name in sorted(self.types))
         # as macros/newest_versions.sql ranks them
         order = [
             f'{LOAD} > coalesce("row:died", 0) desc',
@@ -192,7 +190,9 @@ class Comparer:
             f"{cast('b.' + quote(name), batch.found[name], self.types[name])} = k.{quote(name)}"
             for name in table.ingest.primary_key
         )
-        relation = f"select b.* from ({batch.relation}) b semi join {self._file('back')} k on {same}"
+        relation = (
+            f"select b.* from ({batch.relation}) b semi join {self._file('back')} k on {same}"
+        )
         checked = self.checker.check(
             table, replace(batch, relation=relation), self.types, self.kept, Held(None, dead)
         )

@@ -21,7 +21,7 @@ import tenacity
 from ingest import stored_state
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
-from ingest.raw_tables import BOOKS, DELETED, LOAD_COLUMNS, Part, load_columns
+from ingest.raw_tables import BOOK, BOOKS, DELETED, LOAD_COLUMNS, Part, load_columns
 from ingest.readers import FileSeen, TableState
 from ingest.session import FRESH_FILES
 from ingest.types import hint, literal, quote
@@ -222,10 +222,11 @@ class Destination:
                 mend="bring it back from a backup; or, to read the whole source anew, drop the "
                 "schema with all its tables",
             )
-        # a column that is declared now is there for dbt, whether or not a row ever comes with it
-        for name in wanted.keys() & there:
-            if not wanted[name].keys() <= self._every_column(name).keys():
-                missing[name] = wanted[name]
+        # a column that is declared now is there for dbt, whether or not a row ever comes with it;
+        # so is one of the books that an older version of Millrace did not write
+        for name, columns in {**wanted, "_loads": BOOK}.items():
+            if name in there and not columns.keys() <= self._every_column(name).keys():
+                missing[name] = BOOKS.get(name) or wanted[name]
         if missing:
             # dlt makes a table for a file that is imported with just the columns that are given
             parts = [
@@ -276,7 +277,7 @@ def _resource(part: Part, new_state: dict[str, Any] | None = None) -> Any:
         for path in part.files:
             yield dlt.mark.with_file_import(str(path), "parquet", 1)
         if part.rows:
-            yield list(part.rows)
+            yield [row() for row in part.rows]
         if not part.files and not part.rows:
             yield dlt.mark.materialize_table_schema()
 

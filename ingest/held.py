@@ -66,7 +66,9 @@ def _news_of(table: Table, raw: str, where: str) -> str:
     newest = f"{load} = max({load}) over (partition by {same})"
     if table.ingest.deletes:
         # what the source has again after a tombstone is news, whatever it says
-        died = f"max({load}) filter (where _deleted) over (partition by {', '.join(map(quote, key))})"
+        died = (
+            f"max({load}) filter (where _deleted) over (partition by {', '.join(map(quote, key))})"
+        )
         newest += f" and {load} > coalesce({died}, 0)"
     return f"from {raw} where {where} qualify {newest}"
 

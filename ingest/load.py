@@ -3,8 +3,10 @@
 import shutil
 import time
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -23,6 +25,8 @@ from ingest.held import held_rows, is_new_snapshot
 from ingest.raw_tables import BOOK, Part
 from ingest.readers import Environment, open_reader, secrets
 from ingest.session import beside, open_session
+
+Taken = tuple[Checked, Future[book.Sums], float]
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Loader:
     guard: Callable[[], None] = lambda: None
     _destination: Destination | None = None
     _session: duckdb.DuckDBPyConnection | None = None
+    _sums: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
     _types: dict[str, dict[str, str]] = field(default_factory=dict)
     _kept: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -157,7 +162,7 @@ class Loader:
         folder = self.scratch / "batches"
         shutil.rmtree(folder, ignore_errors=True)
         checker = Checker(con, folder, number, now)
-        taken: list[tuple[Checked, float]] = []
+        taken: list[Taken] = []
         left = []
         for flow in flows:
             start = time.monotonic()
@@ -171,7 +176,9 @@ class Loader:
                 left.append(flow)
             checked, flow.gathered = flow.gathered, None
             if checked is not None and checked.is_news:
-                taken.append((checked, time.monotonic() - start))
+                # beside the reading of the next table, or the beginning of dlt's work
+                sums = self._sums.submit(book.sums, con.cursor(), checked)
+                taken.append((checked, sums, time.monotonic() - start))
         if taken:
             self._commit(destination, number, now, taken, run_id, result)
         return left
@@ -190,9 +197,7 @@ class Loader:
         start, now, number, name = time.monotonic(), _now(), destination.finished + 1, table.name
         folder = self.scratch / "compared"
         checker = Checker(con, folder / "rows", number, now)
-        comparer = Comparer(
-            con, destination, checker, folder, self._types[name], self._kept[name]
-        )
+        comparer = Comparer(con, destination, checker, folder, self._types[name], self._kept[name])
         try:
             for attempt in patiently(reading.close):
                 with attempt:
@@ -210,7 +215,8 @@ class Loader:
             f"{table.label} compared: of {found.alive:,} rows {found.gone:,} are gone at the "
             f"source, {found.back:,} are there again"
         )
-        taken = [(found.checked, time.monotonic() - start)]
+        sums = self._sums.submit(book.sums, con.cursor(), found.checked)
+        taken = [(found.checked, sums, time.monotonic() - start)]
         self._commit(destination, number, now, taken, run_id, result)
 
     def _commit(
@@ -218,15 +224,18 @@ class Loader:
         destination: Destination,
         number: int,
         now: datetime,
-        taken: list[tuple[Checked, float]],
+        taken: list[Taken],
         run_id: str,
         result: SourceResult,
     ) -> None:
-        rows = [book.entry_of(c, number, run_id, now, seconds) for c, seconds in taken]
-        parts = [part for checked, _ in taken for part in book.parts(checked, number)]
-        states = {c.table.name: {**destination.state(c.table), **c.state} for c, _ in taken}
+        rows = [
+            partial(book.entry_of, c, sums, number, run_id, now, seconds)
+            for c, sums, seconds in taken
+        ]
+        parts = [part for checked, *_ in taken for part in book.parts(checked, number)]
+        states = {c.table.name: {**destination.state(c.table), **c.state} for c, *_ in taken}
         destination.commit(number, [*parts, Part("_loads", BOOK, rows=tuple(rows))], states)
-        for checked, seconds in taken:
+        for checked, _, seconds in taken:
             name = checked.table.name
             self._kept[name] |= checked.shape.columns
             read = checked.accepted + checked.dead

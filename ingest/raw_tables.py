@@ -1,5 +1,6 @@
 """The tables that ingestion keeps in each raw schema, and what a load brings to one of them."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ BOOK = {
     "rows_read": "BIGINT",
     "rows_accepted": "BIGINT",
     "rows_dead": "BIGINT",
+    "checksum": "VARCHAR",
+    "dead_checksum": "VARCHAR",
     "bytes": "BIGINT",
     "seconds": "DOUBLE",
     "cursor_from": "VARCHAR",
@@ -64,9 +67,12 @@ def load_columns(table: Table) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Part:
-    """Rows of one raw table for a load: Parquet files, or a few rows as they are."""
+    """Rows of one raw table for a load: Parquet files, or a few rows.
+
+    A row is made when dlt comes to it, after the files: its checksums may take until then.
+    """
 
     table: str
     columns: dict[str, str]
     files: tuple[Path, ...] = ()
-    rows: tuple[dict[str, Any], ...] = ()
+    rows: tuple[Callable[[], dict[str, Any]], ...] = ()

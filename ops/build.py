@@ -4,7 +4,7 @@ import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import duckdb
 
@@ -12,6 +12,7 @@ from ingest.types import quote
 from ops import packages, quality
 from ops.codes import BUILD_FAILED, FAILED, SOURCE_FAILED
 from ops.dbt import Dbt, Outcome
+from ops.differences import words
 from ops.journal import Journal, NodeResult
 from ops.log import Log
 from ops.settings import Settings
@@ -97,6 +98,7 @@ class DbtSteps:
         # unit tests prove the code, which has not changed; trained tests come with the report
         left = ["tag:elementary-tests"] if deep else ["tag:elementary-tests", "tag:deep"]
         words = ["--exclude-resource-type", "unit_test", "--exclude", *left]
+        words += [] if deep else ["--vars", '{"all_rows": false}']
         words += ["--select", "path:models/ops", *(["tag:deep"] if deep else [])]
         return [*words, *(f"source:{source}.{table}+" for source, table in sorted(pending))]
 
@@ -121,10 +123,21 @@ class DbtSteps:
             return Outcome(True)
         command = ["build", *select, *(["--full-refresh"] if anew else [])]
         outcome = self._run(command, on_node)
+        if outcome.differences:
+            outcome.nodes = self._explained(outcome)
         self.journal.nodes(run_id, outcome.nodes)
         if outcome.nodes:
             self._quality()
         return outcome
+
+    def _explained(self, outcome: Outcome) -> list[NodeResult]:
+        """The nodes; for tests of the ledger not how many rows they gave, but what these say."""
+        with self._with_marts() as con:
+            told = {name: words(con, sql) for name, sql in outcome.differences.items()}
+        return [
+            replace(node, message=told.get(node.unique_id) or node.message)
+            for node in outcome.nodes
+        ]
 
     def tidy(self) -> None:
         """Drop from the marts what no model makes any more, or it would be published for ever."""

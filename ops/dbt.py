@@ -32,11 +32,15 @@ _QUIET = ("--log-level", "none", "--log-level-file", "info", "--no-use-colors")
 
 @dataclass
 class Outcome:
-    """What a dbt command came to. `error` is dbt's own word where it could not even start."""
+    """What a dbt command came to. `error` is dbt's own word where it could not even start.
+
+    `differences` has the SQL of failed tests whose rows tell a difference, by unique id.
+    """
 
     success: bool
     nodes: list[NodeResult] = field(default_factory=list)
     error: str = ""
+    differences: dict[str, str] = field(default_factory=dict)
 
     def count(self, *statuses: str, kind: str = "") -> int:
         """How many nodes ended so."""
@@ -96,8 +100,14 @@ class Dbt:
             release()
         rows = getattr(result.result, "results", None) or []
         nodes = [_of_result(row) for row in rows if hasattr(row, "node")]
+        tests = {
+            row.node.unique_id: getattr(row.node, "compiled_code", None) or ""
+            for row in rows
+            if row.status == "fail"
+        }
         error = str(result.exception) if result.exception else ""
-        return Outcome(bool(result.success), nodes, error)
+        telling = {name: sql for name, sql in tests.items() if "as difference" in sql}
+        return Outcome(bool(result.success), nodes, error, telling)
 
     @property
     def manifest(self) -> Any:

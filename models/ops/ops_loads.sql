@@ -3,6 +3,7 @@ with book as (
         '_loads',
         'load_number, table_name, run_id, rows_fetched, rows_reread, rows_read, rows_accepted, '
         ~ 'rows_dead, bytes, seconds, cursor_from, cursor_to, extracted_at, _dlt_load_id',
+        later=['checksum', 'dead_checksum'],
     ) }}
 ),
 
@@ -23,10 +24,13 @@ ops_loads as (
         book.rows_read,
         book.rows_accepted,
         book.rows_dead,
+        book.checksum,
+        book.dead_checksum,
         book.bytes,
         book.seconds,
         closed.load_id is not null as is_finished,
-        book.extracted_at
+        book.extracted_at,
+        book._dlt_load_id
     from book
     left join closed
         on

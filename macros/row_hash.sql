@@ -1,0 +1,19 @@
+{#- The hash of a row, as a number; a sum of them is a checksum that no order of the rows changes.
+    `ingest/checksum.py` makes the same one of what it loads, and the book of loads keeps that.
+
+    columns  name to expression. A value is hashed with its name, so that two which changed places
+             show; a null adds nothing, so that a column which came later changes no older row. -#}
+{% macro row_hash(columns) %}
+    {{- adapter.dispatch('row_hash')(columns) -}}
+{% endmacro %}
+
+{% macro duckdb__row_hash(columns) -%}
+    {%- set hashes = namespace(of_all='') -%}
+    {%- for name, value in columns.items() -%}
+        {%- set one -%}
+            if({{ value }} is null, 0::ubigint, hash('{{ name | lower }}', {{ value }}))
+        {%- endset -%}
+        {%- set hashes.of_all = 'xor(' ~ hashes.of_all ~ ', ' ~ one ~ ')' if hashes.of_all else one -%}
+    {%- endfor -%}
+    hash({{ hashes.of_all }})::hugeint
+{%- endmacro %}

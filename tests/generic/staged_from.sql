@@ -1,0 +1,87 @@
+{#- Every staged row is a row of raw, and every key of raw is staged: none is lost, doubled or altered.
+    Both tables are compared by load, by their number of rows and checksum. They differ where versions
+    were superseded or repeated, and where something is wrong: the keys of such loads are looked up in
+    raw. In quick builds (var all_rows) only loads that no good build has taken.
+
+    raw      the source
+    key      columns that name a staged row; none where the newest snapshot is staged
+    columns  column of the model to the SQL that makes it of a row of raw; of the same name where it is
+             not given -#}
+{% test staged_from(model, raw, key=[], columns={}) %}
+    {%- set made, own, loads = {}, {}, [] -%}
+    {%- for column in (adapter.get_columns_in_relation(model) if execute else [])
+            if column.name not in ('_superseded_count', '_repeated_count') -%}
+        {%- set told = columns.get(column.name, column.name) -%}
+        {%- do made.update({column.name: 'cast(' ~ told ~ ' as ' ~ column.dtype ~ ')'}) -%}
+        {%- do own.update({column.name: column.name}) -%}
+    {%- endfor -%}
+    {%- for source in (graph.sources.values() if execute else [])
+            if source.schema == raw.schema and source.identifier == raw.identifier -%}
+        {%- do loads.extend([source.source_name, source.name]) -%}
+    {%- endfor -%}
+    {%- set names, named = made | join(', '), key or made.keys() | list -%}
+    {%- set is_fresh = fresh_loads(loads) -%}
+    {%- set same -%}
+        {%- for name in named %}a.{{ name }} = b.{{ name }}{{ ' and ' if not loop.last }}{% endfor -%}
+    {%- endset -%}
+    {%- set there %}(
+        select {% for name, told in made.items() %}{{ told }} as {{ name }}{{ ', ' if not loop.last }}{% endfor %}
+        from {{ raw }}
+        where _load_number in (select _load_number from finished)
+    ){%- endset %}
+    with finished as (
+        select load_number as _load_number from ({{ finished_loads(raw) }}) as loads
+    ),
+
+    off as (
+        select _load_number
+        from (
+            select _load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
+            from {{ there }} as a
+            where _load_number in (select _load_number from finished where {{ is_fresh }})
+            group by _load_number
+        ) as t
+        full outer join (
+            select _load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
+            from {{ model }}
+            where {{ is_fresh }}
+            group by _load_number
+        ) as h using (_load_number)
+        where t.row_count is distinct from h.row_count or t.checksum is distinct from h.checksum
+    ),
+
+    touched as (
+        select distinct {{ named | join(', ') }}
+        from {{ there }} as a
+        where _load_number in (select _load_number from off)
+    ),
+
+    held as (
+        select {{ names }} from {{ model }} as a where exists (select 1 from touched as b where {{ same }})
+        union all
+        select {{ names }} from {{ model }} as a
+        where
+            _load_number in (select _load_number from off)
+            and not exists (select 1 from touched as b where {{ same }})
+    ),
+
+    extra as (
+        select {{ names }} from held
+        except all
+        select {{ names }} from {{ there }} as a where exists (select 1 from held as b where {{ same }})
+    ),
+
+    missing as (
+        select {{ names }} from {{ there }} as a
+        where exists (select 1 from extra as b where {{ same }} and a._load_number = b._load_number)
+        {%- if key %}
+        union all
+        select {{ names }} from {{ there }} as a
+        where
+            _load_number in (select _load_number from off)
+            and not exists (select 1 from {{ model }} as b where {{ same }})
+        {%- endif %}
+    )
+
+    {{ told_apart(model.identifier, named, made, 'coalesce(m._load_number, e._load_number)') }}
+{% endtest %}
