@@ -1,7 +1,8 @@
 """Rows that are gone at the source: its keys against those that raw holds alive.
 
-A key that raw holds alive and the source has no more gets a tombstone: a copy of its newest version
-with `_deleted`, in a load of its own, so that it ranks above all that was read before, whatever its
+A key that raw holds alive and the source has no more gets a tombstone: a copy of its newest
+version with `_deleted`. A comparison is a load of its own, after the ordinary read: so the order of
+loads is that of reads, and a tombstone ranks above all that was read before it, whatever its
 version, and below all that is read later. A key that the source has and raw does not hold alive
 (the row came back, or was lost) has its row read and loaded, also when raw has its like already.
 
@@ -19,9 +20,9 @@ import duckdb
 
 from ingest.batch import Checked, Checker, Held
 from ingest.contract import Shape
-from ingest.declaration import Table
+from ingest.declaration import Source, Table
 from ingest.destination import Destination
-from ingest.errors import ContractError, IngestError, SourceError
+from ingest.errors import ContractError, DeclarationError, IngestError, SourceError
 from ingest.faults import is_transient
 from ingest.readers import Batch, Key, KeyReader, Reader, TableState
 from ingest.types import INTEGERS, cast, fits, glob_free, is_decimal, literal, quote
@@ -222,6 +223,30 @@ class Comparer:
 
     def _file(self, name: str) -> str:
         return f"read_parquet({literal(glob_free(self._path(name)))})"
+
+
+def comparable(sources: tuple[Source, ...], words: tuple[str, ...]) -> None:
+    """Let deletes be accepted of named tables alone, each with `deletes: compare`.
+
+    Args:
+        sources: what the words chose.
+        words: like `pos.products`.
+
+    Raises:
+        DeclarationError: a table is not named, or not compared.
+    """
+    for table in (table for source in sources for table in source.tables):
+        if table.label not in words:
+            raise DeclarationError(
+                "deletes are accepted of one table at a time",
+                mend=f"name it: millrace load {table.label} --accept-deletes",
+            )
+        if table.ingest.deletes is None:
+            raise DeclarationError(
+                f"{table.label} is not compared with its source",
+                where=table.where,
+                mend="declare `deletes: compare` for it",
+            )
 
 
 def refuse_many(table: Table, gone: int, alive: int) -> None:

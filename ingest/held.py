@@ -61,14 +61,13 @@ def _news_of(table: Table, raw: str, where: str) -> str:
     version, key = table.ingest.version or table.ingest.cursor, table.ingest.primary_key
     if not key:
         return f"from {raw} where {where}"
+    keys = ", ".join(map(quote, key))
     same = ", ".join(map(quote, [*key, *([version] if version else [])]))
     load = "coalesce(_replayed_from, _load_number)"
     newest = f"{load} = max({load}) over (partition by {same})"
     if table.ingest.deletes:
         # what the source has again after a tombstone is news, whatever it says
-        died = (
-            f"max({load}) filter (where _deleted) over (partition by {', '.join(map(quote, key))})"
-        )
+        died = f"max({load}) filter (where _deleted) over (partition by {keys})"
         newest += f" and {load} > coalesce({died}, 0)"
     return f"from {raw} where {where} qualify {newest}"
 

@@ -6,15 +6,19 @@
              order of the loads decides.
     staged   the table built so far. Given, only keys that newer loads touch are looked at, but
              all their versions in raw: so an increment cannot differ from a full refresh.
+    deletes  true for a table with `deletes: compare`. What was read after a tombstone ranks above
+             it and all before it, whatever its version: the source has the row again. A deleted row
+             stays, as its tombstone, with _is_deleted true.
 
     Besides the raw columns: _superseded_count (older versions passed over) and _repeated_count
     (the same version delivered again). Only keys that raw has more than once are ranked: the md5
     that breaks the last tie would cost more than all the rest on 21 million rows. -#}
-{% macro newest_versions(raw, key, version=none, staged=none) %}
+{% macro newest_versions(raw, key, version=none, staged=none, deletes=false) %}
+    {%- do agree_on_deletes(raw, deletes) -%}
     {%- set same_key -%}
         {%- for column in key %}few.{{ column }} = v.{{ column }}{{ ' and ' if not loop.last }}{% endfor -%}
     {%- endset %}
-    {%- set same_version = (key + ([version] if version else [])) | join(', ') %}
+    {%- set same_version = (key + ([version] if version else []) + (['_is_deleted'] if deletes else [])) | join(', ') %}
     with finished as (
         {{ finished_loads(raw) }}
     ),
@@ -31,9 +35,19 @@
     ),
     {% endif %}
 
+    {% if deletes %}
+    died as (
+        select {{ key | join(', ') }}, max(_load_number) as _died_in
+        from {{ raw }}
+        where _deleted and _load_number in (select load_number from finished)
+        group by {{ key | join(', ') }}
+    ),
+    {% endif %}
+
     versions as (
-        select v.*
+        select v.* {%- if deletes %}, coalesce(v._deleted, false) as _is_deleted, died._died_in{% endif %}
         from {{ raw }} as v
+        {% if deletes %}left join died on {{ same_key | replace('few.', 'died.') }}{% endif %}
         {% if staged %}inner join few on {{ same_key }}{% endif %}
         where v._load_number in (select load_number from finished)
     ),
@@ -51,6 +65,9 @@
             row_number() over (
                 partition by {{ key | join(', ') }}
                 order by
+                    {% if deletes %}
+                    sign(coalesce(_replayed_from, _load_number) - _died_in) desc nulls last,
+                    {% endif %}
                     {% if version %}{{ version }} desc nulls last,{% endif %}
                     coalesce(_replayed_from, _load_number) desc, _source desc,
                     {{ row_md5('v', raw) }} desc, _load_number desc

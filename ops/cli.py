@@ -75,7 +75,18 @@ def run(
 
 
 @app.command(epilog=EXIT_CODES)
-def load(tables: Tables = None, target: Target = None, log_json: LogJson = False) -> None:
+def load(
+    tables: Tables = None,
+    accept_deletes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-deletes",
+            help="Compare the tables' keys now, and take all that is gone for deleted.",
+        ),
+    ] = False,
+    target: Target = None,
+    log_json: LogJson = False,
+) -> None:
     """Bring new rows in from the sources, and nothing else; the next run builds from them.
 
     \b
@@ -83,9 +94,11 @@ def load(tables: Tables = None, target: Target = None, log_json: LogJson = False
       millrace load                            every source
       millrace load pos                        one source
       millrace load pos.products promo         one table, and one more source
+      millrace load pos.products --accept-deletes    the many rows that are gone are rightly gone
     """
     words = tuple(tables or ())
-    once(("load",), " ".join(["load", *words]), target, log_json, tables=words)
+    command = " ".join(["load", *words, *(["--accept-deletes"] if accept_deletes else [])])
+    once(("load",), command, target, log_json, tables=words, accept_deletes=accept_deletes)
 
 
 @app.command(

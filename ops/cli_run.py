@@ -106,6 +106,7 @@ def once(
     tables: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
     thorough: bool = True,
+    accept_deletes: bool = False,
 ) -> None:
     """Take the steps once; see `Runner.run`.
 
@@ -121,6 +122,7 @@ def once(
             tables=tables,
             arguments=arguments,
             thorough=thorough,
+            accept_deletes=accept_deletes,
             run_id=log.run_id,
         )
         if summary.idle and "load" in steps:

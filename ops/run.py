@@ -10,6 +10,7 @@ from datetime import timedelta
 
 import sample
 from ingest.declaration import Source, load_sources, pick
+from ingest.deletes import comparable
 from ingest.errors import DeclarationError, IngestError, UnsetError
 from ingest.load import Loader
 from ops import publish, quality_report, report, rewind
@@ -38,6 +39,7 @@ class Runner:
         self._stray = settings.logs / "tools.log"
         self._loaders: dict[str, Loader] = {}
         self._declared: tuple[str, tuple[Source, ...]] = ("", ())
+        self._accept_deletes = False
 
     def run(
         self,
@@ -47,6 +49,7 @@ class Runner:
         tables: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
         thorough: bool | None = True,
+        accept_deletes: bool = False,
         run_id: str = "",
     ) -> Summary:
         """Take the named steps in the pipeline's order.
@@ -58,9 +61,10 @@ class Runner:
             arguments: further arguments of `dbt build`.
             thorough: also freshness, the deep tests, the docs and the Elementary report, which
                 take some seconds; None for once in a day.
+            accept_deletes: what is gone of `tables` at the source is deleted, however much.
             run_id: the run's id; a new one when not given.
         """
-        chosen = set(steps)
+        chosen, self._accept_deletes = set(steps), accept_deletes
         summary = Summary(run_id or new_run_id())
         self._log.run_id = summary.run_id
         with self.journal.keeping():
@@ -215,13 +219,15 @@ class Runner:
             raise StepError(str(error), MISDECLARED) from None
         try:
             sources = pick(declared, words)
+            if self._accept_deletes:
+                comparable(sources, words)
         except DeclarationError as error:
             raise StepError(str(error), USAGE) from None
         problems: list[IngestError] = []
         for done, source in enumerate(sources):
             self._dbt.progress(done, len(sources))
             loader = self._loader(source)
-            result = loader.load(summary.run_id)
+            result = loader.load(summary.run_id, accept_deletes=self._accept_deletes)
             self._settings.guard()  # a lost lock is no fault of the source
             summary.loads += result.loads
             problems += result.errors

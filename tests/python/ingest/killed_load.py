@@ -22,10 +22,12 @@ from dlt.pipeline.pipeline import Pipeline
 from projects import Project
 
 from ingest.batch import Checker
+from ingest.deletes import Comparer
 from ingest.destination import Destination
 
 BEFORE = {
     "check": (Checker, "check"),
+    "compare": (Comparer, "compare"),
     "commit": (Destination, "commit"),
     "extract": (Pipeline, "extract"),
     "normalize": (Pipeline, "normalize"),
@@ -39,6 +41,7 @@ BEFORE = {
 AFTER = {
     "job_done": (Load, "complete_jobs"),
     "completed": (DuckDbClient, "complete_load"),
+    "compared": (Comparer, "compare"),
     "committed": (Destination, "commit"),
     "undone": (Destination, "_undo"),
 }
