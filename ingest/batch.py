@@ -113,7 +113,9 @@ class Checker:
             # a dead row is known again by its id: were its cursor to count, one typing error of
             # nine digits would hide all that comes after it
             files = [path for pile in ("accepted", "reread") for path, _ in piles[pile]]
+            checked.state.pop("cursor", None)
             checked.state |= self._watermark(cursor, types[cursor], batch.state, files)
+            checked.state |= batch.settle(checked.state.get("cursor"))
         return checked
 
     def _pile(self, table: Table, select: str, shape: Shape, held: Held, target: Path) -> Piles:
@@ -192,19 +194,19 @@ class Checker:
     def _watermark(
         self, cursor: str, kind: str, given: TableState, files: list[Path]
     ) -> TableState:
-        """Where the next read starts: what the reader gave, else the highest cursor of the rows.
+        """The highest cursor of the rows, and at most the one that the reader gave.
 
         A time that has not come yet never counts, nor does infinity: one row of the year 9999 would
         hide all that comes after it.
         """
-        if "cursor" in given:
-            top = f"try_cast({literal(str(given['cursor']))} as {kind})"
-        elif files:
-            listed = ", ".join(literal(glob_free(path)) for path in files)
-            finite = f" where isfinite({quote(cursor)})" if kind in ("DOUBLE", "FLOAT") else ""
-            top = f"(select max({quote(cursor)}) from read_parquet([{listed}]){finite})"
-        else:
+        if not files:
             return {}
+        listed = ", ".join(literal(glob_free(path)) for path in files)
+        finite = f" where isfinite({quote(cursor)})" if kind in ("DOUBLE", "FLOAT") else ""
+        top = f"(select max({quote(cursor)}) from read_parquet([{listed}]){finite})"
+        if limit := given.get("cursor"):
+            limited = f"least({top}, try_cast({literal(str(limit))} as {kind}))"
+            top = f"case when {top} is not null then {limited} end"
         if is_time(kind):
             top = f"case when {top} is not null then least({top}, {self._at}::{kind}) end"
         value = self._one(f"select ({top})::varchar")

@@ -111,7 +111,8 @@ class Destination:
         """
         state = dict(self._state().get("tables", {}).get(table.name, {}))
         if state.get("cursor_column", table.ingest.cursor) != table.ingest.cursor:
-            del state["cursor"], state["cursor_column"]
+            for name in ("cursor", "cursor_column", "edge"):
+                state.pop(name, None)
         return state
 
     def commit(self, number: int, parts: Iterable[Part], states: dict[str, TableState]) -> None:
@@ -129,6 +130,14 @@ class Destination:
         self._guard()
         with _DestinationErrors(self._source):
             self._pipeline.run(dlt.source(lambda: resources, name=self._source.name)())
+
+    def keep(self, states: dict[str, TableState]) -> None:
+        """Bring in the tables' new states alone: no load, no number, nothing in the book.
+
+        Raises:
+            LoadError: the destination did not take them; then the former ones count.
+        """
+        self.commit(self.finished, [Part("_loads", BOOK)], states)
 
     def arrow(self, sql: str) -> pa.Table:
         """The rows of a query over the raw schema's database."""

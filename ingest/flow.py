@@ -41,10 +41,11 @@ class Flow:
     """
 
     def __init__(self, reading: Reading, table: Table, state: TableState) -> None:
-        self._reading, self.table, self._state = reading, table, state
+        self._reading, self.table, self.state = reading, table, state
         self._batches: Generator[Batch, None, None] | None = None
         self._given_anew: Batch | None = None
         self.gathered: Checked | None = None
+        self.reread = 0
         self.done = False
         self.failed = False
 
@@ -53,7 +54,7 @@ class Flow:
         batch, self._given_anew = self._given_anew, None
         if batch is None:
             if self._batches is None:
-                self._batches = self._reading.get().batches(self.table, self._state)
+                self._batches = self._reading.get().batches(self.table, self.state)
             batch = next(self._batches, None)
         self.done = batch is None
         return batch
@@ -77,7 +78,8 @@ class Flow:
 
     def gather(self, checked: Checked) -> int:
         """Take a batch into the load that is being made up; how many rows that has now."""
-        self._state = {**self._state, **checked.state}
+        self.state = {**self.state, **checked.state}
+        self.reread += checked.reread
         if self.gathered is None:
             self.gathered = checked
         else:

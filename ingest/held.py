@@ -42,6 +42,9 @@ def held_rows(
         if is_time(types[table.ingest.cursor]):
             # SQLite's times are text, and what sorts before every time is read each time
             where += f" or {cursor} < '{FIRST_YEAR}-01-01'"
+    if table.ingest.cursor is not None and batch.cursor_to is not None:
+        high = f"try_cast({literal(batch.cursor_to)} as {types[table.ingest.cursor]})"
+        where = f"({where}) and {quote(table.ingest.cursor)} <= {high}"
     # a column that is declared or found only now is null in every row that raw holds
     wanted = dict.fromkeys([*types, *batch.found])
     columns = ", ".join(

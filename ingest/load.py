@@ -24,9 +24,11 @@ from ingest.flow import Flow, Reading
 from ingest.held import held_rows, is_new_snapshot
 from ingest.raw_tables import BOOK, Part
 from ingest.readers import Environment, open_reader, secrets
+from ingest.readers.edge import Edge
 from ingest.session import beside, open_session
 
 Taken = tuple[Checked, Future[book.Sums], float]
+_MUCH = 10_000  # rows
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class Loader:
     _sums: ThreadPoolExecutor = field(default_factory=partial(ThreadPoolExecutor, 1))
     _types: dict[str, dict[str, str]] = field(default_factory=dict)
     _kept: dict[str, dict[str, str]] = field(default_factory=dict)
+    _noted: set[str] = field(default_factory=set)
 
     def load(self, run_id: str, *, accept_deletes: bool = False) -> SourceResult:
         """Everything new at the source, as one or more loads. Errors are collected, not raised.
@@ -168,6 +171,8 @@ class Loader:
             start = time.monotonic()
             try:
                 self._take(flow, checker, destination)
+                if flow.done and flow.gathered is None:
+                    self._keep_edge(flow, destination)
             except Exception as error:
                 hidden = secrets(self.source, self.env)
                 result.errors.append(explained(error, flow.table.label, hidden))
@@ -259,6 +264,12 @@ class Loader:
                 if flow.gathered is None:
                     self._gather(flow, checker, destination)
 
+    def _keep_edge(self, flow: Flow, destination: Destination) -> None:
+        """Move the edge on also without news, where much would be read again for nothing."""
+        before = destination.state(flow.table)
+        if flow.reread >= _MUCH and Edge.of(flow.state).start != Edge.of(before).start:
+            destination.keep({flow.table.name: {**before, **flow.state}})
+
     def _gather(self, flow: Flow, checker: Checker, destination: Destination) -> None:
         table = flow.table
         types = self._types[table.name]
@@ -268,6 +279,7 @@ class Loader:
             try:
                 checked = checker.check(table, batch, types, kept, held)
                 batch.confirm()
+                self._note(batch.notes)
             except (duckdb.Error, IngestError) as error:
                 if is_transient(error):
                     raise
@@ -281,6 +293,13 @@ class Loader:
             # a cursor's next window meets this one's last rows again: they must be in raw by then
             if not batch.files or rows >= table.ingest.window:
                 break
+
+    def _note(self, notes: tuple[str, ...]) -> None:
+        """Tell what the reader has to say, each thing once in a process."""
+        for note in notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self.tell(note)
 
 
 def _now() -> datetime:

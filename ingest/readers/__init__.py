@@ -42,9 +42,13 @@ class Batch:
     Attributes:
         relation: SQL select with the found columns (named as raw names them) and `_source`.
         found: column to DuckDB type, `_source` left out.
-        state: the table's state once this batch is loaded; where `cursor` is missing from it,
-            the highest cursor of the batch is put there.
+        state: what the table's state is to say once this batch is loaded; its `cursor` is the
+            highest of the batch, and at most the one given here.
         cursor_from: the lower bound asked of the source; None for a read from the start.
+        cursor_to: the upper bound, where rows above it, and those without a cursor, were not
+            asked for, and the source compares as raw does.
+        settle: is given the cursor that was reached, and adds to the state.
+        notes: what people should know of the source.
         unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
         files: the files that were read or recognised.
         confirm: called when the batch has been read; raises SourceError where the source changed
@@ -55,6 +59,9 @@ class Batch:
     found: dict[str, str]
     state: TableState = field(default_factory=dict)
     cursor_from: str | None = None
+    cursor_to: str | None = None
+    settle: Callable[[str | None], TableState] = lambda reached: {}
+    notes: tuple[str, ...] = ()
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
     confirm: Callable[[], None] = lambda: None

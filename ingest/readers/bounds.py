@@ -20,13 +20,16 @@ def is_number(kind: str) -> bool:
     return kind in INTEGERS or kind == "DOUBLE" or is_decimal(kind)
 
 
-def lower_bound(cursor: str | None, kind: str, table: Table) -> str | None:
+def lower_bound(
+    cursor: str | None, kind: str, table: Table, stall: timedelta = timedelta(0)
+) -> str | None:
     """The cursor less the table's lag; None, so that all is read, where there is none.
 
     Args:
         cursor: where the last load ended, as text.
         kind: the DuckDB type that the cursor is declared with.
         table: the declaration.
+        stall: go back by so much more, where the cursor is a time.
 
     Returns:
         text of the same form: `2017-02-15 10:00:00` in UTC, `2017-02-15` for a date, or a number.
@@ -36,7 +39,7 @@ def lower_bound(cursor: str | None, kind: str, table: Table) -> str | None:
         return None
     try:
         if is_time(kind):
-            when = _moment(cursor) - (lag if isinstance(lag, timedelta) else timedelta(0))
+            when = _moment(cursor) - stall - (lag if isinstance(lag, timedelta) else timedelta(0))
             return when.date().isoformat() if kind == "DATE" else shown(when)
         if is_number(kind) and not isinstance(lag, timedelta):
             with localcontext(prec=80):  # no digit of a decimal(38, …) is rounded away
@@ -44,6 +47,18 @@ def lower_bound(cursor: str | None, kind: str, table: Table) -> str | None:
     except (ValueError, OverflowError, InvalidOperation):
         return None
     return cursor
+
+
+def at_least(cursor: str | None, other: str | None, kind: str) -> bool:
+    """The cursor is not below the other; no where either is none, or not of the type."""
+    if cursor is None or other is None:
+        return False
+    try:
+        if is_time(kind):
+            return _moment(cursor) >= _moment(other)
+        return Decimal(cursor) >= Decimal(other) if is_number(kind) else cursor >= other
+    except (ValueError, InvalidOperation):
+        return False
 
 
 def _moment(text: str) -> datetime:

@@ -14,6 +14,8 @@ every value as text, for the contract to judge.
 
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +40,7 @@ from ingest.readers import (
 from ingest.readers import sqlite_text as lite
 from ingest.readers.addresses import SCANNERS, attach_address
 from ingest.readers.bounds import between, is_number, is_time, lower_bound
+from ingest.readers.edge import STALL, Edge, Shore, Transactions, top_of
 from ingest.readers.postgres_values import read_as_text
 from ingest.session import load_extension
 from ingest.types import literal, quote
@@ -86,6 +89,7 @@ class SqlReader:
 
     def __init__(self, con: duckdb.DuckDBPyConnection, engine: str, source: Source) -> None:
         self._con, self._engine, self._source = con, engine, source
+        self._transactions = Transactions(self._rows)
 
     def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """The rows since the state's cursor, in windows of about `window` rows.
@@ -97,17 +101,25 @@ class SqlReader:
         names = raw_names(table, columns)
         cursor = next((c for c, name in names.items() if name == table.ingest.cursor), None)
         if cursor is None:
-            yield from self._either(table, columns, names, "true", {}, None, bulk=True)
+            yield from self._either(table, columns, names, "true", Batch("", {}), bulk=True)
             return
         kind = cursor_kind(self._con, table)
         column, value = self._quote(cursor), self._value(kind, columns[cursor])
         if self._engine == "sqlite" and is_number(kind) and columns[cursor] == "VARCHAR":
             column = lite.as_number(column)
-        low = lower_bound(state.get("cursor"), kind, table)
+        postgres = self._engine == "postgres"
+        begin = Edge.of(state).start if postgres else state.get("cursor")
+        low = lower_bound(begin, kind, table, STALL if postgres else timedelta(0))
         if low is not None and self._engine == "sqlite" and is_time(kind):
             # times are text there, of many forms: the bare day sorts before each of them
             low = low[:10]
-        ends = self._ends(table, column, None if low is None else value(low))
+        top = top_of(column, kind, columns[cursor]) if postgres else f"max({column})"
+        ends, highest = self._ends(table, column, None if low is None else value(low), top)
+        shore = None
+        if postgres:  # after the highest cursor, before the rows
+            patient = low is None and "edge" not in state
+            now = self._transactions.open_now(patient=patient)
+            shore = Shore(state, kind, highest, now)
         for index, end in enumerate(ends):
             parts = [] if low is None else [f"{column} >= {value(low)}"]
             if end is not None:
@@ -121,7 +133,15 @@ class SqlReader:
             after = {} if end is None else {"cursor": end}
             bulk = first or len(ends) > 1
             since = None if first else low
-            yield from self._either(table, columns, names, where, after, since, bulk=bulk)
+            asked = Batch("", {}, after, since)
+            if shore is not None:
+                asked = replace(
+                    asked,
+                    cursor_to=None if columns[cursor] == "VARCHAR" else end,
+                    settle=shore.end if end is None else shore.window,
+                    notes=shore.notes(table),
+                )
+            yield from self._either(table, columns, names, where, asked, bulk=bulk)
             low = end
 
     def keys(self, table: Table) -> tuple[str, dict[str, str]]:
@@ -157,16 +177,19 @@ class SqlReader:
             values = ", ".join(f"({', '.join(map(literal, each))})" for each in keys)
             values = f"values {values}" if self._engine == "sqlite" else values
             where = f"({', '.join(own)}) in ({values})"
-        yield from self._either(table, columns, names, where, {}, None, bulk=keys is None)
+        yield from self._either(table, columns, names, where, Batch("", {}), bulk=keys is None)
 
-    def _ends(self, table: Table, column: str, low: str | None) -> list[str | None]:
-        """Where each window ends; None, the last one's, is the end of what is there."""
+    def _ends(
+        self, table: Table, column: str, low: str | None, top: str
+    ) -> tuple[list[str | None], str | None]:
+        """Where each window ends, None for the last, which has no end; and the highest cursor."""
         above = f"{column} is not null" if low is None else f"{column} > {low}"
         ((count, first, last),) = self._rows(
-            f"select count(*), min({column}), max({column}) from {self._name(table)} where {above}"
+            f"select count(*), min({column}), {top} from {self._name(table)} where {above}"
         )
         windows = -(-int(count) // table.ingest.window)
-        return [None] if windows <= 1 else [*between(first, last, windows), None]
+        ends = [*between(first, last, windows), None] if windows > 1 else [None]
+        return ends, None if last is None else str(last)
 
     def _either(
         self,
@@ -174,14 +197,14 @@ class SqlReader:
         columns: dict[str, str],
         names: dict[str, str],
         where: str,
-        state: TableState,
-        low: str | None,
+        asked: Batch,
         *,
         bulk: bool,
     ) -> Generator[Batch, None, None]:
         """The rows read quickly; where that fails on their values, read again with care.
 
-        A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index.
+        A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index. `asked`
+        is the batch without its rows.
         """
         origin = literal(table.label)
         loose = set()
@@ -199,14 +222,14 @@ class SqlReader:
         relation = f"select {select}, {origin} as _source from ({inner})"
         found = described(self._con, relation)
         try:
-            yield Batch(relation, found, state, low)
+            yield replace(asked, relation=relation, found=found)
             return
         except (duckdb.DataError, duckdb.InvalidInputException) as error:
             if is_transient(error):
                 raise
         relation, unparsable = self._careful(table, columns, names, where, origin)
         found = described(self._con, relation)
-        yield Batch(relation, found, state, low, unparsable=unparsable)
+        yield replace(asked, relation=relation, found=found, unparsable=unparsable)
 
     def _careful(
         self, table: Table, columns: dict[str, str], names: dict[str, str], where: str, origin: str
