@@ -91,6 +91,8 @@ class TableIngest(_Strict):
     database_schema: str | None = None
     files: str | None = None  # files: a glob below the source's path
     format: FileFormat | None = None
+    max_line_bytes: int = Field(16 << 20, gt=0)  # files: of one line of a CSV or JSONL file
+    max_read_bytes: int = Field(4 << 30, gt=0)  # files, rest, dlt: of a file unpacked, of one read
     endpoint: dict[str, Any] | None = None  # rest: dlt's endpoint
     resource: str | None = None  # dlt: the resource of the source function
     arguments: dict[str, Any] = {}

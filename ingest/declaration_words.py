@@ -71,9 +71,9 @@ SOURCE_KEYS = {
 }
 TABLE_KEYS = {
     "sql": {"table", "database_schema"},
-    "files": {"files", "format"},
-    "rest": {"endpoint"},
-    "dlt": {"resource", "arguments"},
+    "files": {"files", "format", "max_line_bytes", "max_read_bytes"},
+    "rest": {"endpoint", "max_read_bytes"},
+    "dlt": {"resource", "arguments", "max_read_bytes"},
 }
 # dbt and Millrace themselves build in these; undoing a load there would delete their rows
 TAKEN_SCHEMAS = [

@@ -54,6 +54,20 @@ class LoadError(IngestError):
     """The destination could not take the rows; nothing of the load counts."""
 
 
+def too_large(what: str, limit: str, most: int) -> SourceError:
+    """The refusal of what goes beyond a limit.
+
+    Args:
+        what: what is too large.
+        limit: the limit's word in the declaration.
+        most: bytes.
+    """
+    return SourceError(
+        f"{what} is longer than {limit} ({most:,} bytes)",
+        mend=f"look at it; where it is right, set a higher {limit} at the table",
+    )
+
+
 _URL_PASSWORD = re.compile(r"(?P<head>[a-zA-Z][\w+.-]*://[^\s:/@]*):[^\s@]*@")
 _KEY_PASSWORD = re.compile(r"(?i)\b(password|passwd|pwd|token|secret|api_key)\s*=\s*('[^']*'|\S+)")
 

@@ -64,11 +64,11 @@ def patiently(before_sleep: Callable[[], None] = lambda: None) -> tenacity.Retry
 
 def explained(error: Exception, where: str, hidden: tuple[str, ...]) -> IngestError:
     """The error for people: named, in one line, without any of the hidden texts."""
-    if isinstance(error, IngestError):
-        return error
     *_, root = _chain(error)
-    text = " ".join(str(root).split("\n\n")[0].split()) or type(root).__name__
-    text = redact(text, hidden)
+    if isinstance(root, IngestError):
+        return root
+    text = redact(str(root), hidden)
+    text = " ".join(text.split("\n\n")[0].split()) or type(root).__name__
     if is_transient(error):
         return SourceDownError(
             f"the source does not answer: {text}",

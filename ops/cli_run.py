@@ -19,6 +19,7 @@ from ops.history import HistoryError
 from ops.journal import new_run_id
 from ops.lock import HeldError, LostError
 from ops.log import Log
+from ops.secrecy import hidden_texts, without
 from ops.settings import Settings, SettingsError
 from ops.steps import STEPS
 from sample.errors import SampleError
@@ -40,19 +41,21 @@ def said(error: Exception) -> tuple[int, str, str]:
         (SampleError, FAILED, "failed"),
         (HistoryError, FAILED, "failed"),
     )
+    hidden = hidden_texts()
     for kind, code, event in expected:
         if isinstance(error, kind):
-            return code, event, str(error)
-    text = f"{type(error).__name__}: {redact(str(error))}"
-    return FAILED, "unforeseen", f"{text}\n  a fault of Millrace; its trace is in {_traced()}"
+            return code, event, without(str(error), hidden)
+    text = f"{type(error).__name__}: {redact(str(error), hidden)}"
+    trace = _traced(hidden)
+    return FAILED, "unforeseen", f"{text}\n  a fault of Millrace; its trace is in {trace}"
 
 
-def _traced() -> str:
+def _traced(hidden: tuple[str, ...]) -> str:
     """Put the trace of the present error into the log folder; the file's path."""
     path = settings_module.log_folder() / "millrace-trace.log"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a", encoding="utf-8") as file:
-        file.write(redact(traceback.format_exc()) + "\n")
+        file.write(redact(traceback.format_exc(), hidden) + "\n")
     return str(path)
 
 
@@ -64,7 +67,7 @@ def logged(*, as_json: bool) -> Iterator[Log]:
         typer.Exit: an error ended the block; it has been told.
     """
     log = Log(as_json=as_json)
-    log.run_id = new_run_id()
+    log.run_id, log.hidden = new_run_id(), hidden_texts()
     try:
         yield log
     except KeyboardInterrupt:

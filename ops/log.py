@@ -13,6 +13,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from ops.secrecy import without
+
 
 class Log:
     """Says things once, in the form that was asked for; every JSON line carries the run id."""
@@ -22,15 +24,17 @@ class Log:
         self._stream = stream or _own_stderr()
         self.console = Console(file=self._stream, highlight=False, soft_wrap=True)
         self.run_id = ""
+        self.hidden: tuple[str, ...] = ()
 
     def say(self, event: str, text: str, *, style: str = "", **fields: Any) -> None:
-        """One line: `text` for people, `event` with its fields for machines."""
+        """One line: `text` for people, `event` with its fields for machines; no hidden text."""
         if self._json:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             line = {"at": now, "run_id": self.run_id, "event": event, "text": text, **fields}
-            print(json.dumps(line, default=str), file=self._stream, flush=True)
+            told = json.dumps(without(line, self.hidden), default=str)
+            print(told, file=self._stream, flush=True)
         else:
-            self.console.print(escape(text), style=style)
+            self.console.print(escape(without(text, self.hidden)), style=style)
 
     def error(self, event: str, text: str, **fields: Any) -> None:
         """A line that someone must read."""

@@ -36,6 +36,7 @@ from ops.package_files import (
     read_marker,
     replace,
 )
+from ops.permissions import readable
 
 __all__ = ["Installed", "PackagesError", "asked", "edr_project", "install", "origin"]
 
@@ -107,7 +108,7 @@ def _install(
 ) -> Origin:
     """Installs from the first origin that can; an origin that failed before is not asked again."""
     cache.mkdir(parents=True, exist_ok=True)
-    with FileLock(cache / ".lock"):
+    with readable(), FileLock(cache / ".lock"):
         for kind in allowed:
             if kind == "hub" and kind in notes:
                 continue

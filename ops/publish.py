@@ -17,6 +17,8 @@ from typing import BinaryIO
 
 import duckdb
 
+from ops.permissions import open_file, open_folder
+
 SNAPSHOT = "marts.duckdb"
 """The readers' file in the published folder."""
 
@@ -51,7 +53,7 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
     started = time.monotonic()
     if not marts.is_file():
         raise PublishError(f"{marts} is missing: there are no marts yet. Run: millrace build")
-    published.mkdir(parents=True, exist_ok=True)
+    open_folder(published)
     target = published / SNAPSHOT
     partial = published / f"{_PARTIAL}{os.getpid()}"
     connection = _sole_writer(marts)
@@ -72,6 +74,7 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
             # It belongs to that file; DuckDB must not look for it in the new one.
             guard()
             log_of(target).unlink(missing_ok=True)
+            open_file(partial)
             partial.replace(target)
             sync_folder(published)
         except (duckdb.Error, OSError) as error:

@@ -14,6 +14,7 @@ from types import SimpleNamespace
 from typing import Any, Protocol
 
 from ops import packages
+from ops.permissions import open_file, open_folder
 
 NO_NETWORK = (
     '<meta http-equiv="Content-Security-Policy" '
@@ -60,7 +61,7 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
         raise QualityError("the packages of Elementary's command line are missing: `millrace deps`")
     scratch = places.artifacts / "edr"
     scratch.mkdir(parents=True, exist_ok=True)
-    out.parent.mkdir(parents=True, exist_ok=True)
+    open_folder(out.parent)
     draft = out.with_name(f".{out.stem}.draft.html")
     environment = {
         "DBT_LOG_PATH": str(scratch),
@@ -89,6 +90,7 @@ def report(places: Places, out: Path, *, days: int = 7, edr: Path | None = None)
         draft.unlink(missing_ok=True)
         raise QualityError(f"Elementary made no report; see {scratch / 'dbt.log'}")
     draft.write_text(_closed(draft.read_text(encoding="utf-8")), encoding="utf-8")
+    open_file(draft)
     draft.replace(out)
     return out
 

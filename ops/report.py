@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from ops.dbt import interrupts
 from ops.gather import gather
 from ops.page import render
+from ops.permissions import open_file, open_folder
 
 _POLICY = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; '
@@ -112,7 +113,8 @@ def _generate(places: Places, artifacts: Path, compiling: str) -> None:
 
 def _write(page: Path, text: str) -> Path:
     """Replace a page at once, so that a browser never loads half of it."""
-    page.parent.mkdir(parents=True, exist_ok=True)
+    open_folder(page.parent)
     partial = page.with_name(f".{page.name}.partial-{os.getpid()}")
     partial.write_text(text, "utf-8")
+    open_file(partial)
     return partial.replace(page)

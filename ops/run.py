@@ -23,6 +23,7 @@ from ops.journal import Journal, new_run_id, now
 from ops.lock import HeldError
 from ops.log import Log
 from ops.resume import Builds
+from ops.secrecy import refuse_written
 from ops.settings import Settings
 from ops.steps import STEPS
 from ops.summary import Summary
@@ -208,7 +209,9 @@ class Runner:
         """The declared sources, read again only after an edit."""
         mark = fingerprint(self._settings.project)
         if self._declared[0] != mark:
-            self._declared = (mark, load_sources(self._settings.project))
+            declared = load_sources(self._settings.project)
+            refuse_written(declared)
+            self._declared = (mark, declared)
             self._loaders.clear()
         return self._declared[1]
 

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from ops import permissions
 from ops.lock import RunLock
 
 TARGETS = ("dev", "ci", "staging", "prod")
@@ -95,16 +96,16 @@ class Settings:
 def load(target: str | None = None, start: Path | None = None) -> Settings:
     """The settings for the project at or above `start` (the working folder when not given).
 
-    What dbt, dlt and Elementary must find in the environment is put there.
+    What dbt, dlt and Elementary must find in the environment is put there, and from here on what
+    the process makes is its owner's alone: see `permissions`.
 
     Raises:
         SettingsError: no project here, or no such target.
     """
-    here = (start or Path.cwd()).resolve()
-    project = next((p for p in (here, *here.parents) if (p / "dbt_project.yml").is_file()), None)
+    project = project_folder(start)
     if project is None:
         raise SettingsError(
-            f"there is no dbt_project.yml in {here} or above it; "
+            f"there is no dbt_project.yml in {(start or Path.cwd()).resolve()} or above it; "
             "call millrace in the folder of the project"
         )
     target = target or os.environ.get("MILLRACE_TARGET") or "dev"
@@ -126,9 +127,23 @@ def load(target: str | None = None, start: Path | None = None) -> Settings:
         DBT_TARGET_PATH=str(_path("DBT_TARGET_PATH", _of(target, home / "target"))),
         DBT_LOG_PATH=str(_path("DBT_LOG_PATH", home / "logs")),
     )
+    settings = Settings(project, home, target, warehouse, marts, os.environ)
+    permissions.open_folder(settings.site)
+    permissions.keep_private()
     for folder in (warehouse.parent, marts.parent):
         folder.mkdir(parents=True, exist_ok=True)
-    return Settings(project, home, target, warehouse, marts, os.environ)
+    return settings
+
+
+def project_folder(start: Path | None = None) -> Path | None:
+    """The project at or above `start` (the working folder when not given), or None."""
+    here = (start or Path.cwd()).resolve()
+    return next((p for p in (here, *here.parents) if (p / "dbt_project.yml").is_file()), None)
+
+
+def environment() -> Mapping[str, str]:
+    """Where `env:NAME` is looked up; known also where no settings could be loaded."""
+    return os.environ
 
 
 def _of(target: str, folder: Path) -> Path:

@@ -1,27 +1,23 @@
 """The readers: each turns (table, state) into batches that DuckDB can read."""
 
 import importlib
-import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
-from urllib.parse import quote as quote_url
-from urllib.parse import quote_plus, unquote
+from urllib.parse import unquote
 
 import duckdb
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingest.declaration import RESERVED, Source, Table
 from ingest.errors import SourceError, UnsetError
+from ingest.hidden import ENV, SECRET_KEY, URL_PASSWORD, forms
 from ingest.types import quote
 
 TableState = dict[str, Any]
 Environment = Mapping[str, str]
 _NAMING = NamingConvention()
-_ENV = re.compile(r"env:([A-Za-z_][A-Za-z0-9_]*)")
-_URL = re.compile(r"(?s)[a-zA-Z][\w+.-]*://[^/@]*?:(?P<password>.*)@[^@]*")
-_SECRET_KEY = re.compile(r"(?i)passw|pwd|token|secret|api_?key|credential|authorization")
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,7 @@ def resolve(value: Any, env: Environment, where: str) -> Any:
     Raises:
         UnsetError: the variable is not set; its name is given, no value is.
     """
-    if isinstance(value, str) and (match := _ENV.fullmatch(value)):
+    if isinstance(value, str) and (match := ENV.fullmatch(value)):
         if match[1] not in env:
             raise UnsetError(match[1], where=where)
         return env[match[1]]
@@ -145,7 +141,8 @@ def resolve(value: Any, env: Environment, where: str) -> Any:
 def secrets(source: Source, env: Environment) -> tuple[str, ...]:
     """What must not be shown of a source: values of `env:NAME` words, passwords and tokens.
 
-    A password in a URL counts as it stands there, as it is meant, and as a driver quotes it.
+    A password in a URL counts as it stands there, as it is meant, and as a driver quotes it; each
+    also as addresses, Python, JSON and base64 write it.
     """
     found: set[str] = set()
     for part in (source.ingest, *(table.ingest for table in source.tables)):
@@ -161,14 +158,15 @@ def _secret_texts(value: Any, env: Environment, key: str) -> Iterator[str]:
         for item in value:
             yield from _secret_texts(item, env, key)
     elif isinstance(value, str):
-        match = _ENV.fullmatch(value)
+        match = ENV.fullmatch(value)
         text = env.get(match[1], "") if match else value
-        if match or _SECRET_KEY.search(key):
-            # as it is, and as it stands in the address that a client's error shows
-            yield from (text, quote_url(text, safe=""), quote_plus(text))
-        if url := _URL.fullmatch(text):
+        is_folder = key == "path" and "://" not in text
+        if (match and not is_folder) or SECRET_KEY.search(key):
+            yield from forms(text)
+        if url := URL_PASSWORD.fullmatch(text):
             meant = unquote(url["password"])
-            yield from (url["password"], meant)
+            for password in (url["password"], meant):
+                yield from forms(password)
             for mark in "'\"":
                 yield from (quoted(meant, mark), quoted(meant, mark)[1:-1])
 

@@ -119,7 +119,8 @@ class FilesReader:
                 f"{len(taking.broken)} file(s) of {table.label} cannot be read: "
                 + "; ".join(f"{name}: {why}" for name, why in taking.broken.items()),
                 where=table.where,
-                mend="have the file sent again; it is read when it is whole",
+                mend="have it sent again, or raise the limit that is named; "
+                "it is read when it is whole",
             )
 
     def _tried(
@@ -189,7 +190,7 @@ class FilesReader:
             return None
 
     def _csv(self, table: Table, file: FileSeen) -> Batch:
-        text = unpacked(self._paths[file.path], self._scratch)
+        text = unpacked(table, self._paths[file.path], self._scratch)
         columns, rows, rejects = csv_relation(self._con, table, text, self._scratch)
         name = literal(file.path)
         relation = (
@@ -200,7 +201,7 @@ class FilesReader:
         return Batch(relation, described(self._con, relation), files=(file,), unparsable=unparsable)
 
     def _jsonl(self, table: Table, file: FileSeen) -> Batch:
-        text = unpacked(self._paths[file.path], self._scratch)
+        text = unpacked(table, self._paths[file.path], self._scratch)
         lines, rejects = json_lines(self._con, text, self._scratch)
         name = literal(file.path)
         relation, unparsable = json_relation(

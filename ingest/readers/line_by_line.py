@@ -15,12 +15,15 @@ import pyarrow.parquet as pq
 from ingest.declaration import Table
 from ingest.errors import SourceError
 
-_PIECE = 50_000  # rows written at a time
-_RECORD_LINES = 200  # a quoted value of more lines than this is taken for an unclosed quote
+_PIECE = 50_000  # rows written at a time,
+_PIECE_BYTES = 32 << 20  # or so many bytes of them, about
+_RECORD_LINES = 200  # a quoted value of more lines than this is taken for an unclosed quote,
+_RECORD_BYTES = 32 << 20  # also one of several lines and more bytes
 _LONGEST = 1 << 30  # bytes of one field
 
 Numbered = tuple[int, bytes]
 Written = tuple[Path, Path]
+Split = tuple[int, list[str | None] | str]  # the line's number, and its fields or the bad line
 
 
 def header(table: Table, path: Path) -> tuple[list[str], str]:
@@ -60,7 +63,7 @@ def csv_rows(path: Path, columns: list[str], delimiter: str, folder: Path) -> Wr
     A value that is empty is null, as DuckDB reads it.
     """
 
-    def split(file: Iterable[bytes]) -> Iterator[tuple[int, list[str | None] | str]]:
+    def split(file: Iterable[bytes]) -> Iterator[Split]:
         waiting = _lines_of(file)
         next(waiting, None)  # the header
         while (line := next(waiting, None)) is not None:
@@ -80,7 +83,7 @@ def csv_rows(path: Path, columns: list[str], delimiter: str, folder: Path) -> Wr
 def lines(path: Path, folder: Path) -> Written:
     """Parquet of the lines that are text (line, n), and of the others (payload, line)."""
 
-    def split(file: Iterable[bytes]) -> Iterator[tuple[int, list[str | None] | str]]:
+    def split(file: Iterable[bytes]) -> Iterator[Split]:
         for number, data in _lines_of(file):
             try:
                 text = data.decode("utf-8-sig" if number == 1 else "utf-8").strip()
@@ -106,7 +109,7 @@ def _record(
         delimiter: the sign between fields.
         width: how many fields there must be.
     """
-    taken = [first[1]]
+    taken, size = [first[1]], len(first[1])
     while True:
         try:
             text = b"\n".join(taken).decode().removesuffix("\r")
@@ -118,11 +121,13 @@ def _record(
             return None
         except csv.Error as error:
             is_open = "unexpected end" in str(error)
-            more = next(waiting, None) if is_open and len(taken) < _RECORD_LINES else None
+            goes_on = is_open and len(taken) < _RECORD_LINES and size < _RECORD_BYTES
+            more = next(waiting, None) if goes_on else None
             if more is None:
                 return None
             ahead.append(more)
             taken.append(more[1])
+            size += len(more[1])
 
 
 def _lines_of(file: Iterable[bytes]) -> Iterator[Numbered]:
@@ -138,19 +143,29 @@ def _lines_of(file: Iterable[bytes]) -> Iterator[Numbered]:
             yield number, piece
 
 
-def _written(
-    split: Iterator[tuple[int, list[str | None] | str]], schema: pa.Schema, folder: Path
-) -> Written:
+def _written(split: Iterator[Split], schema: pa.Schema, folder: Path) -> Written:
     folder.mkdir(parents=True, exist_ok=True)
     rows, rejects = folder / "lines.parquet", folder / "rejects.parquet"
     bad = pa.schema([("payload", pa.string()), ("line", pa.int64())])
     with pq.ParquetWriter(rows, schema) as good_out, pq.ParquetWriter(rejects, bad) as bad_out:
-        while piece := list(islice(split, _PIECE)):
+        while piece := _piece(split):
             good = [[*what, line] for line, what in piece if isinstance(what, list)]
             torn = [[what, line] for line, what in piece if isinstance(what, str)]
             good_out.write_table(_table(good, schema))
             bad_out.write_table(_table(torn, bad))
     return rows, rejects
+
+
+def _piece(split: Iterator[Split]) -> list[Split]:
+    """The next rows and rejects that are held in memory together."""
+    piece, size = [], 0
+    for each in islice(split, _PIECE):
+        piece.append(each)
+        _, what = each
+        size += len(what) if isinstance(what, str) else sum(len(field or "") for field in what)
+        if size > _PIECE_BYTES:
+            break
+    return piece
 
 
 def _table(rows: list[list[Any]], schema: pa.Schema) -> pa.Table:

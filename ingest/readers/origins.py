@@ -4,15 +4,13 @@ import copy
 import importlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote_plus, urlsplit
-
-import requests
-from dlt.sources.helpers.requests import Client
+from urllib.parse import urlsplit
 
 from ingest.declaration import Source, Table
 from ingest.errors import DeclarationError, IngestError, SourceError, redact
 from ingest.faults import explained, is_transient
 from ingest.readers import Environment, resolve, secrets
+from ingest.readers.rest_session import open_session
 
 
 class Rest:
@@ -51,20 +49,12 @@ class Rest:
     def _resource(self, table: Table, low: str | None) -> Any:
         from dlt.sources.rest_api import rest_api_resources
 
-        session = Client(
-            request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2
-        ).session
-        inner = session.send
-
-        def send(request: Any, **options: Any) -> Any:
-            response: requests.Response = inner(request, **options)  # type: ignore[no-untyped-call]
-            self._remember(response.url)
-            return response
-
-        session.send = send  # type: ignore[method-assign]  # a hook of the session dlt overrides
+        endpoint = self._endpoint(table, low)
+        own = [str(self._client.get("base_url")), str(endpoint.get("path"))]
+        session = open_session(own, self._hidden, table.where, self._remember)
         config: Any = {
             "client": {**copy.deepcopy(self._client), "session": session},
-            "resources": [{"name": table.name, "endpoint": self._endpoint(table, low)}],
+            "resources": [{"name": table.name, "endpoint": endpoint}],
         }
         (resource,) = rest_api_resources(config)
         return resource
@@ -85,7 +75,7 @@ class Rest:
         """The page, as it is kept with each row: without a key that its query may hold."""
         parts = urlsplit(url)
         page = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        self._page = redact(page, (*self._hidden, *map(quote_plus, self._hidden)))
+        self._page = redact(page, self._hidden)
 
 
 class Function:
@@ -93,6 +83,7 @@ class Function:
 
     def __init__(self, source: Source, arguments: dict[str, Any], env: Environment) -> None:
         self._source, self._arguments, self._env = source, arguments, env
+        self._hidden = secrets(source, env)
 
     def items(self, table: Table, low: str | None, kind: str) -> Iterator[tuple[Any, str]]:
         """The items of the function's resource of that name.
@@ -116,7 +107,7 @@ class Function:
                 root = root.__cause__
             raise SourceError(
                 f"{self._source.ingest.function} failed: {type(root).__name__}: "
-                f"{' '.join(str(root).split())}",
+                f"{' '.join(redact(str(root), self._hidden).split())}",
                 where=table.label,
                 mend="mend the function, or its arguments",
             ) from None

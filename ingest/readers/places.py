@@ -1,7 +1,9 @@
 """Where files lie: a folder, or a bucket of an object store that pyarrow can reach."""
 
 import hashlib
+import os
 import re
+import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,24 +80,58 @@ class _Folder:
         self._inside = root.resolve()
 
     def list(self, pattern: str) -> Iterator[Found]:
+        # without these a folder that may not be read would look like an empty one
+        yield from self._closed(pattern)
         for path in sorted(self.base.glob(pattern)):
-            # a link that leads out of the declared folder is not a file of it
-            if path.is_file() and path.resolve().is_relative_to(self._inside):
-                stat = path.stat()
-                yield Found(str(path.relative_to(self.base)), stat.st_size, stat.st_mtime_ns)
+            try:
+                found = path.lstat() if path.is_symlink() and not path.exists() else path.stat()
+            except OSError:
+                continue  # gone since it was listed: there is nothing to read
+            if not stat.S_ISDIR(found.st_mode):
+                yield self._found(path, found)
+
+    def _closed(self, pattern: str) -> Iterator[Found]:
+        """Folders that the pattern would look into and cannot: `fetch` says why of each."""
+        depth = None if "**" in pattern else len(Path(pattern).parts) - 1
+        barred: list[str] = []
+        for folder, folders, _ in os.walk(self.base, onerror=lambda e: barred.append(e.filename)):
+            here = Path(folder)
+            if depth is not None and len(here.relative_to(self.base).parts) >= depth:
+                folders.clear()
+            for name in sorted(folders):
+                link = here / name
+                if link.is_symlink() and not self._is_inside(link):
+                    yield self._found(link, link.lstat())
+        for path in map(Path, barred):
+            yield Found(str(path.relative_to(self.base)), 0, 0)
+
+    def _found(self, path: Path, found: os.stat_result) -> Found:
+        return Found(str(path.relative_to(self.base)), found.st_size, found.st_mtime_ns)
 
     def fetch(self, found: Found) -> tuple[Path, str]:
         path = self.base / found.name
-        with path.open("rb") as opened:
+        if not self._is_inside(path):
+            raise SourceError("it is a link that leads out of the source's folder")
+        if path.is_dir():
+            os.scandir(path).close()
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError("it is no file but a pipe, a socket or a device")
+        # should it have become a pipe since, opening it would wait for one who writes
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        with os.fdopen(descriptor, "rb") as opened:
             return path, hashlib.file_digest(opened, "sha256").hexdigest()
+
+    def _is_inside(self, path: Path) -> bool:
+        # not Path.resolve, which raises on links that lead to each other
+        return Path(os.path.realpath(path)).is_relative_to(self._inside)
 
     def confirm(self, files: Sequence[FileSeen]) -> None:
         for file in files:
             path = self.base / file.path
             if not path.exists():
                 continue  # a drop that is tidied up: what was read was the whole file
-            stat = path.stat()
-            if (stat.st_size, stat.st_mtime_ns) != (file.size, file.modified_ns):
+            now = path.stat()
+            if (now.st_size, now.st_mtime_ns) != (file.size, file.modified_ns):
                 raise SourceError("it changed while it was read")
 
 

@@ -8,7 +8,6 @@ import json
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
 from datetime import date
-from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -17,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.declaration import Source, Table
+from ingest.errors import too_large
 from ingest.readers import (
     Batch,
     Environment,
@@ -31,7 +31,8 @@ from ingest.readers.bounds import lower_bound
 from ingest.readers.json_rows import json_relation
 from ingest.types import glob_free, literal, quote
 
-_PAGE = 10_000  # items put down at a time
+_PAGE = 10_000  # items put down at a time,
+_PAGE_BYTES = 32 << 20  # or so many bytes of them
 
 
 class Origin(Protocol):
@@ -84,7 +85,7 @@ class ResourceReader:
         low = lower_bound(state.get("cursor"), kind, table)
         path = self._scratch / "pages" / f"{table.name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
-        _put_down(self._origin.items(table, low, kind), path)
+        _put_down(self._origin.items(table, low, kind), path, table.ingest.max_read_bytes)
         rows = f"from read_parquet({literal(glob_free(path))})"
         relation, unparsable = json_relation(self._con, table, rows)
         if low is not None and cursor is not None:
@@ -102,14 +103,28 @@ class ResourceReader:
         )
 
 
-def _put_down(items: Iterable[tuple[Any, str]], path: Path) -> None:
-    """Every item as a line of JSON, with where it came from, in one Parquet file."""
+def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:
+    """Every item as a line of JSON, with where it came from, in one Parquet file.
+
+    Raises:
+        SourceError: the lines go beyond so many bytes; an API may give pages for ever.
+    """
     schema = pa.schema([("line", pa.string()), ("_source", pa.string())])
     singles = ((single, origin) for item, origin in items for single in _singles(item))
+    lines: list[str] = []
+    origins: list[str] = []
+    size = written = 0
     with pq.ParquetWriter(path, schema) as writer:
-        while part := list(islice(singles, _PAGE)):
-            lines = [json.dumps(item, default=_plain) for item, _ in part]
-            writer.write_table(pa.table([lines, [origin for _, origin in part]], schema))
+        for item, origin in singles:
+            lines.append(json.dumps(item, default=_plain))
+            origins.append(origin)
+            size += len(lines[-1])
+            if size > most:
+                raise too_large("what was read", "max_read_bytes", most)
+            if len(lines) == _PAGE or size - written > _PAGE_BYTES:
+                writer.write_table(pa.table([lines, origins], schema))
+                lines, origins, written = [], [], size
+        writer.write_table(pa.table([lines, origins], schema))
 
 
 def _singles(item: Any) -> Iterable[Any]:

@@ -15,7 +15,7 @@ import duckdb
 import pyarrow as pa
 
 from ingest.declaration import Table
-from ingest.errors import SourceError
+from ingest.errors import SourceError, too_large
 from ingest.readers import line_by_line
 from ingest.types import glob_free, literal, quote
 
@@ -32,20 +32,24 @@ class Text:
     has_quotes: bool
 
 
-def unpacked(path: Path, folder: Path) -> Text:
+def unpacked(table: Table, path: Path, folder: Path) -> Text:
     """The text of a file, put below `folder` where it was compressed; read once, to its end.
 
     Raises:
-        SourceError: the file is cut short, or not compressed as its name says.
+        SourceError: the file is cut short, not compressed as its name says, or goes beyond the
+            table's `max_line_bytes` or, unpacked, `max_read_bytes`.
     """
     if path.suffix.lower() not in (".gz", ".zst"):
         with path.open("rb") as plain:
-            return _measured(path, plain, None)
+            return _measured(table, path, plain, None)
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "text"
     try:
         with _opened(path) as packed, target.open("wb") as out:
-            return _measured(target, packed, out)
+            return _measured(table, target, packed, out)
+    except SourceError:
+        target.unlink()
+        raise
     except (EOFError, gzip.BadGzipFile, zlib.error, pa.ArrowException, OSError) as error:
         raise SourceError(f"{path.name} cannot be unpacked: {error}") from None
 
@@ -157,12 +161,22 @@ def _opened(path: Path) -> Any:
     return pa.input_stream(str(path), compression="zstd")
 
 
-def _measured(path: Path, source: Any, copy: IO[bytes] | None) -> Text:
-    lines, has_quotes, last = 0, False, b"\n"
-    while chunk := source.read(_CHUNK):
-        lines += chunk.count(b"\n")
+def _measured(table: Table, path: Path, source: Any, copy: IO[bytes] | None) -> Text:
+    lines, has_quotes, last, size = 0, False, b"\n", 0
+    begun = 0  # bytes of the line that goes on in the next chunk
+    # a line longer than the limit then goes through the end of a chunk, where it is seen
+    while chunk := source.read(min(_CHUNK, table.ingest.max_line_bytes)):
+        breaks = chunk.count(b"\n")
+        longest = begun + (chunk.find(b"\n") if breaks else len(chunk))
+        begun = len(chunk) - chunk.rfind(b"\n") - 1 if breaks else longest
+        if longest > table.ingest.max_line_bytes:
+            raise too_large(f"line {lines + 1}", "max_line_bytes", table.ingest.max_line_bytes)
+        lines += breaks
         has_quotes = has_quotes or b'"' in chunk
         last = chunk[-1:]
+        size += len(chunk)
         if copy is not None:
+            if size > table.ingest.max_read_bytes:
+                raise too_large("its text", "max_read_bytes", table.ingest.max_read_bytes)
             copy.write(chunk)
     return Text(path, lines + (last != b"\n"), has_quotes)

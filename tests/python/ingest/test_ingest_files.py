@@ -7,6 +7,7 @@ import duckdb
 import pytest
 from projects import Project, source, table
 
+from ingest.declaration import Table
 from ingest.readers import files
 from ingest.readers.places import _Folder
 
@@ -75,10 +76,10 @@ def test_a_file_that_changes_while_it_is_read(
     (drop / "z.csv").write_text("id\n9\n")
     real = files.unpacked
 
-    def replaced(path: Path, scratch: Path) -> Any:
+    def replaced(table: Table, path: Path, scratch: Path) -> Any:
         if path.name == "a.csv":
             path.write_text("id\n3\n4\n5\n")
-        return real(path, scratch)
+        return real(table, path, scratch)
 
     monkeypatch.setattr(files, "unpacked", replaced)
     (error,) = project.load(_node(drop, table("lines", IDS, files="*.csv"))).errors
