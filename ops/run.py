@@ -11,7 +11,7 @@ from datetime import timedelta
 import sample
 from ingest.declaration import Source, load_sources, pick
 from ingest.deletes import comparable
-from ingest.errors import DeclarationError, IngestError, UnsetError
+from ingest.errors import DeclarationError, IngestError, UnsetError, redact
 from ingest.load import Loader
 from ops import publish, quality_report, report, rewind
 from ops.build import DbtSteps, StepError
@@ -148,6 +148,10 @@ class Runner:
                     bad.add(step.name)
                     summary.fail(detail, error.code)
                     self._log.error(step.name, detail)
+                except BaseException as error:
+                    detail = redact(str(error)) or type(error).__name__
+                    self.journal.end_step(summary.run_id, step.name, begun, "failed", detail)
+                    raise
             self.journal.end_step(summary.run_id, step.name, begun, status, detail)
             if not summary.idle or not step.idle:
                 seconds = (now() - begun).total_seconds()

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import duckdb
 
-from ops.build_log import BuildLog
+from ops.build_log import BuildLog, Killed
 from ops.lock import BEAT
+from ops.lock_file import entry_at, place
 from ops.publish import log_of, mark
 from ops.settings import Settings
 
@@ -26,12 +27,26 @@ def vouch(settings: Settings) -> None:
     killed, lock = BuildLog(settings.warehouse).read(), settings.lock
     if killed is None or killed.vouched is not None or lock is None or lock.former is None:
         return
-    if lock.former.token == killed.plan.token and all(
-        max(stat.st_mtime_ns, stat.st_ctime_ns) <= lock.former_seen + _SLACK
+    if _last(settings, killed, lock.former.token, lock.former_seen):
+        vouch_now(settings)
+
+
+def left_alone(settings: Settings, killed: Killed) -> bool:
+    """Whether nobody has written to the marts since a build was killed."""
+    if killed.vouched is not None or settings.lock is not None:
+        return killed.vouched == mark(settings.marts)
+    path = place(settings.warehouse)  # who only looks on says what the next start will find
+    entry = entry_at(path)
+    return entry is not None and _last(settings, killed, entry.token, path.stat().st_mtime_ns)
+
+
+def _last(settings: Settings, killed: Killed, token: int, seen: int) -> bool:
+    """Whether the killed build was the last to write: its lock had this token, seen then (ns)."""
+    return token == killed.plan.token and all(
+        max(stat.st_mtime_ns, stat.st_ctime_ns) <= seen + _SLACK
         for database in (settings.warehouse, settings.marts)
         for stat in (path.stat() for path in _files(database))
-    ):
-        vouch_now(settings)
+    )
 
 
 def vouch_now(settings: Settings) -> None:

@@ -6,7 +6,8 @@ steps as (
     select
         run_id,
         count(*) as step_count,
-        max_by(step, started_at) as last_step
+        max_by(step, started_at) as last_step,
+        max_by(step, started_at) filter (where status = 'killed') as killed_in
     from {{ source('millrace', 'steps') }}
     group by run_id
 ),
@@ -20,6 +21,7 @@ ops_runs as (
         runs.exit_code,
         coalesce(steps.step_count, 0) as step_count,
         steps.last_step,
+        steps.killed_in,
         {{ datediff('runs.started_at', 'runs.finished_at', 'second') }} as run_seconds, -- noqa: LT05
         runs.started_at,
         runs.finished_at

@@ -52,6 +52,12 @@ def says(process: subprocess.Popen[str], word: str) -> str:
     raise AssertionError(f"it never said {word!r}: {lines}")
 
 
+def stop(process: subprocess.Popen[str]) -> None:
+    """Halt it, and wait until it stands still."""
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED)
+
+
 def until(there: Callable[[], object], seconds: float = 10) -> None:
     ends = time.monotonic() + seconds
     while not there():
@@ -105,7 +111,7 @@ def test_a_stopped_holder_is_ended_and_never_writes_again(tmp_path: Path) -> Non
     told: list[str] = []
     with player("write", tmp_path, "guarded") as process:
         says(process, "held")
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         with run_lock(tmp_path / "warehouse", "run", told.append, LEASE):
             written = (tmp_path / "written").read_text()
             process.send_signal(signal.SIGCONT)
@@ -120,7 +126,7 @@ def test_the_token_stops_a_zombie_that_was_not_ended(tmp_path: Path, how: str) -
     """What happens where a lock is just declared expired, as many are; and without the token."""
     with player("write", tmp_path, how) as process:
         says(process, "held")
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         place(tmp_path / "warehouse").unlink()
         with run_lock(tmp_path / "warehouse", "run"):
             written = (tmp_path / "written").read_text()
@@ -137,7 +143,7 @@ def test_the_token_stops_a_zombie_that_was_not_ended(tmp_path: Path, how: str) -
 def test_a_holder_that_wakes_up_in_time_goes_on(tmp_path: Path) -> None:
     with player("write", tmp_path, "guarded") as process:
         says(process, "held")
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         with player("contend", tmp_path, LEASE) as other:
             says(other, "watching it")
             process.send_signal(signal.SIGCONT)
@@ -149,10 +155,10 @@ def test_a_sleep_of_the_whole_machine_ends_no_holder(tmp_path: Path) -> None:
     """Both stood still for longer than the lease, and the contender is awake first."""
     with player("write", tmp_path, "guarded") as process:
         says(process, "held")
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         with player("contend", tmp_path, LEASE) as other:
             says(other, "watching it")
-            other.send_signal(signal.SIGSTOP)
+            stop(other)
             time.sleep(LEASE + 0.5)
             other.send_signal(signal.SIGCONT)
             time.sleep(0.2)
@@ -188,7 +194,7 @@ def test_a_holder_that_cannot_beat_but_works_is_not_ended(tmp_path: Path) -> Non
 def test_a_holder_that_cannot_be_seen_is_left_alone(tmp_path: Path) -> None:
     with player("write", tmp_path, "guarded") as process:
         says(process, "held")
-        process.send_signal(signal.SIGSTOP)
+        stop(process)
         file = place(tmp_path / "warehouse")
         entry = json.loads(file.read_text())
         entry["process"]["space"] = "another machine's"
