@@ -92,6 +92,11 @@ class BuildLog:
         self._guard = guard
         self._descriptor: int | None = None
 
+    @property
+    def touched(self) -> int:
+        """When it was last written to, in the nanoseconds of the file's system."""
+        return self._path.stat().st_mtime_ns
+
     def begin(self, plan: Plan) -> None:
         """A build begins; what the file said of the one before is gone."""
         self._guard()

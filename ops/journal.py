@@ -211,6 +211,15 @@ class Journal:
         with self._open() as con:
             return raw_books.ever_loaded(con, schemas)
 
+    def has_built(self, run_id: str) -> bool:
+        """Whether this run began a build here."""
+        with self._open() as con:
+            return bool(
+                con.execute(
+                    "select 1 from millrace.steps where run_id = ? and step = 'build'", [run_id]
+                ).fetchone()
+            )
+
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:

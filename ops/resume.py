@@ -60,6 +60,8 @@ class Builds:
         killed = self._log.read()
         if killed is None or killed.plan.partial or killed.plan.project != project:
             return None
+        if not self._journal.has_built(killed.plan.run_id):
+            return None  # of a warehouse that is gone
         return killed if left_alone(self._settings, killed) else None
 
     def build(
@@ -90,6 +92,8 @@ class Builds:
         if rest:
             plan = replace(plan, kept=tuple(sorted(rest.kept)))
             select = exactly(self._steps.dbt.manifest, rest.left)
+        if plan.anew:  # also if this build does not end well, and the edit is taken back
+            self._journal.mark(summary.run_id, "anew", "owed")
         self._log.begin(plan)
         try:
             outcome = self._steps.build(
@@ -112,7 +116,7 @@ class Builds:
         if not arguments:
             if plan.whole:
                 self._steps.tidy()
-            marks = {"project": project, "marts": mark(self._settings.marts)}
+            marks = {"project": project, "marts": mark(self._settings.marts), "anew": ""}
             if plan.whole or plan.deep:
                 marks["deep"] = ""
             self._journal.built(summary.run_id, pending, marks)
@@ -137,7 +141,7 @@ class Builds:
         touched = before.marts != mark(self._settings.marts)
         whole = before.project != project or before.spoiled or touched
         # other SQL makes other rows, of old loads too; and marts may have outlived their warehouse
-        anew = (before.project or "").split()[:1] != project.split()[:1]
+        anew = before.anew_owed or (before.project or "").split()[:1] != project.split()[:1]
         return Plan(run_id, token, project, loads, whole, anew, False)
 
     def _rest(self, killed: Killed, plan: Plan, select: list[str]) -> Rest | None:
@@ -157,7 +161,11 @@ def exactly(manifest: Any, nodes: list[str]) -> list[str]:
     """The words by which dbt selects these nodes, tests too, and no others."""
     known = {**manifest.nodes, **manifest.unit_tests}
     names = (f"fqn:{'.'.join(known[node].fqn)}" for node in nodes)
-    return ["--indirect-selection", "empty", "--select", *names]
+    words = ["--indirect-selection", "empty", "--select", *names]
+    if not manifest.unit_tests.keys() & set(nodes):
+        # the name of a model is that of the folder of its unit tests
+        words = ["--exclude-resource-type", "unit_test", *words]
+    return words
 
 
 def downstream(manifest: Any, moved: set[str]) -> set[str]:

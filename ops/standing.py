@@ -11,6 +11,7 @@ with good as (
         max(value) filter (where name = 'project') as project,
         max(value) filter (where name = 'marts') as marts,
         max(value) filter (where name = 'elementary') as elementary,
+        max(value) filter (where name = 'anew') as anew,
         max(marked_at) filter (where name = 'deep') as deep,
         max(marked_at) filter (where name = 'pages') as pages,
         max(marked_at) filter (where name in ('deep', 'thorough')) as thorough
@@ -22,6 +23,7 @@ done as (
     from millrace.steps where status = 'success'
 )
 select project, marts, elementary, thorough,
+    coalesce(good.anew = 'owed', false),
     exists (
         from millrace.steps
         where step = 'build' and status in ('failed', 'killed') and started_at > good.at
@@ -43,6 +45,7 @@ class Before:
         marts: the mark of the marts' file as that build or its publish left it.
         elementary: the packages that Elementary's tables were made by, all of them.
         thorough_at: when a run last was thorough.
+        anew_owed: a build made rows by other SQL since the last good one, and did not end well.
         spoiled: a build failed or was killed since the last good one.
         unpublished: no publish came after the last good build.
         unreported: no report came after the last publish.
@@ -54,6 +57,7 @@ class Before:
     marts: str | None
     elementary: str | None
     thorough_at: datetime | None
+    anew_owed: bool
     spoiled: bool
     unpublished: bool
     unreported: bool

@@ -19,10 +19,10 @@ _SLACK = int(2 * BEAT * 1e9)  # a killed build wrote until it died, and beat las
 def vouch(settings: Settings) -> None:
     """Say of a killed build whether the marts are as it left them; the first start after it knows.
 
-    It could not say so itself. But its lock was the last to be held, and beat until it died: where
-    neither the marts nor the warehouse were written to later than that, nobody else was there.
-    The times are all of one file system. Anything doubtful is left unsaid, and then the next
-    build is a whole one.
+    It could not say so itself. But its lock was the last to be held, and beat until it died, as did
+    the file of its nodes: where neither the marts nor the warehouse were written to later than
+    that, nobody else was there. The times are all of one file system. Anything doubtful is left
+    unsaid, and then the next build is a whole one.
     """
     killed, lock = BuildLog(settings.warehouse).read(), settings.lock
     if killed is None or killed.vouched is not None or lock is None or lock.former is None:
@@ -42,6 +42,7 @@ def left_alone(settings: Settings, killed: Killed) -> bool:
 
 def _last(settings: Settings, killed: Killed, token: int, seen: int) -> bool:
     """Whether the killed build was the last to write: its lock had this token, seen then (ns)."""
+    seen = max(seen, BuildLog(settings.warehouse).touched)
     return token == killed.plan.token and all(
         max(stat.st_mtime_ns, stat.st_ctime_ns) <= seen + _SLACK
         for database in (settings.warehouse, settings.marts)

@@ -141,7 +141,7 @@ def test_what_another_program_wrote_makes_the_build_a_whole_one(
     """So would a journal that is not heeded: then the share built twice is far too large."""
     home = late.copied(tmp_path / "home")
     with duckdb.connect(str(home.marts)) as con:
-        con.execute("delete from dim_stores")
+        con.execute("delete from dim_dates")
     assert "so everything is built" in home.millrace("status").text
     done = home.millrace(*QUICK)
     assert done.code == 0, done.text

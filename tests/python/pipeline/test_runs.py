@@ -58,10 +58,15 @@ def test_again_with_nothing_new(home: Home) -> None:
 
 
 def test_a_failing_test_keeps_the_former_snapshot(home: Home, tmp_path: Path) -> None:
+    """And no row of the edit that failed outlives it, though the edit is taken back."""
     planted = tmp_path / "project" / "tests" / "singular" / "never_so.sql"
+    facts = "models/marts/fct_basket_lines.sql"
     project = project_copy(
         tmp_path / "project",
-        {"tests/singular/never_so.sql": ("", "select * from {{ ref('dim_stores') }}\n")},
+        {
+            "tests/singular/never_so.sql": ("", "select * from {{ ref('dim_stores') }}\n"),
+            facts: ("        week_number,\n", "        week_number + 100 as week_number,\n"),
+        },
     )
     there = Home(home.path, project, home.env)
     before, marts = inode(home), home.tables("published")
@@ -72,16 +77,20 @@ def test_a_failing_test_keeps_the_former_snapshot(home: Home, tmp_path: Path) ->
     assert "never_so" in failed.text
     assert "readers keep the former snapshot" in failed.text
     assert no_trace(failed)
+    edited = "select max(week_number) > 100 from marts.fct_basket_lines"
+    assert home.query(edited) == [(True,)]
     asked = there.millrace("publish")
     assert asked.code == 4
     assert "did not pass all its tests" in asked.text
     assert (inode(home), home.tables("published")) == (before, marts)
 
     planted.unlink()
+    shutil.copy(PROJECT / facts, project / facts)
     mended = there.millrace(*QUICK)
     assert mended.code == 0, mended.text
     assert inode(home) != before
     assert home.tables("published") == home.tables("marts") != marts
+    assert home.published("select max(week_number) < 100 from fct_basket_lines") == [(True,)]
 
 
 def test_a_source_that_is_down_does_not_stop_the_others(home: Home) -> None:
