@@ -13,10 +13,11 @@ import duckdb
 
 from ingest import book
 from ingest.batch import Checked, Checker
+from ingest.compare import Comparer
 from ingest.contract import declared_types
 from ingest.dead_letters import DeadLetters
 from ingest.declaration import Source, Table
-from ingest.deletes import Comparer, is_due
+from ingest.deletes import is_due
 from ingest.destination import Destination
 from ingest.errors import ContractError, IngestError, redact
 from ingest.faults import explained, is_transient, patiently

@@ -22,7 +22,7 @@ from dlt.pipeline.pipeline import Pipeline
 from projects import Project
 
 from ingest.batch import Checker
-from ingest.deletes import Comparer
+from ingest.compare import Comparer
 from ingest.destination import Destination
 
 BEFORE = {

