@@ -66,6 +66,7 @@ class History:
     """Points in a folder: `points/<name>.json`, and `pieces/<hash>`, which several may share."""
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._points, self._pieces = folder / "points", folder / "pieces"
         self._present = folder / "present.json"
 
@@ -79,8 +80,9 @@ class History:
 
         A kill leaves the points that there were, and perhaps pieces that `prune` removes.
         """
-        for folder in (self._points, self._pieces):
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._folder.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (self._folder, self._points, self._pieces):
+            folder.mkdir(mode=0o700, exist_ok=True)  # all of raw, for its owner alone
         points = self.points()
         # a piece that no point names may be torn by a kill, so it is not relied on
         whole = set[str]().union(*(point.pieces() for point in points))

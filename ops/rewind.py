@@ -115,12 +115,13 @@ def _finish(settings: Settings, log: Log) -> int:
 
     Marts that no good build vouches for, as a failed one left them, are not published.
     """
+    from ops import report
     from ops.run import Runner
 
     name = json.loads(_note(settings).read_text("utf-8"))["point"]
-    done = Runner(settings, log).run(
-        ("publish", "report"), f"rewind --to {name}", thorough=False, run_id=log.run_id
-    )
+    command = f"rewind --to {name}"
+    done = Runner(settings, log).run(("publish",), command, thorough=False, run_id=log.run_id)
+    report.start_page(settings)
     history = History(settings.history)
     history.note(_find(history, name), _marks(settings))
     _note(settings).unlink()
