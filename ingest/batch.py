@@ -39,6 +39,7 @@ class Checked:
     dead: int = 0
     size: int = 0
     cursor_from: str | None = None
+    cursor_to: str | None = None
     state: TableState = field(default_factory=dict)
     files: list[FileSeen] = field(default_factory=list)
 
@@ -109,13 +110,16 @@ class Checker:
         self._dead_letters(checked, batch, [p for p, _ in piles["dead"]], held, target)
         checked.size = sum(p.stat().st_size for p in checked.accepted_files + checked.dead_files)
         checked.state = {**batch.state}
-        if cursor := table.ingest.cursor:
+        if batch.backfill:
+            checked.cursor_to = batch.cursor_to
+        elif cursor := table.ingest.cursor:
             # a dead row is known again by its id: were its cursor to count, one typing error of
             # nine digits would hide all that comes after it
             files = [path for pile in ("accepted", "reread") for path, _ in piles[pile]]
             checked.state.pop("cursor", None)
             checked.state |= self._watermark(cursor, types[cursor], batch.state, files)
-            checked.state |= batch.settle(checked.state.get("cursor"))
+            checked.cursor_to = checked.state.get("cursor")
+            checked.state |= batch.settle(checked.cursor_to)
         return checked
 
     def _pile(self, table: Table, select: str, shape: Shape, held: Held, target: Path) -> Piles:

@@ -100,7 +100,7 @@ def entry_of(
         dead_checksum=dead,
         size=checked.size,
         seconds=seconds,
-        cursor=(checked.cursor_from, checked.state.get("cursor")),
+        cursor=(checked.cursor_from, checked.cursor_to),
     )
 
 

@@ -7,6 +7,8 @@ from ingest.batch import Checked
 from ingest.declaration import Table
 from ingest.readers import Batch, Reader, TableState
 
+Ask = Callable[[Reader, Table, TableState], Generator[Batch, None, None]]
+
 
 class Reading:
     """The reader of one source: opened when it is asked for, closed after a fault."""
@@ -38,10 +40,14 @@ class Flow:
         reading: where the batches come from.
         table: the declaration.
         state: where the last finished load ended.
+        ask: asks the reader for the table's batches since a state; the ordinary ones if not given.
     """
 
-    def __init__(self, reading: Reading, table: Table, state: TableState) -> None:
+    def __init__(
+        self, reading: Reading, table: Table, state: TableState, ask: Ask | None = None
+    ) -> None:
         self._reading, self.table, self.state = reading, table, state
+        self._ask: Ask = ask or (lambda reader, table, state: reader.batches(table, state))
         self._batches: Generator[Batch, None, None] | None = None
         self._given_anew: Batch | None = None
         self.gathered: Checked | None = None
@@ -54,7 +60,7 @@ class Flow:
         batch, self._given_anew = self._given_anew, None
         if batch is None:
             if self._batches is None:
-                self._batches = self._reading.get().batches(self.table, self.state)
+                self._batches = self._ask(self._reading.get(), self.table, self.state)
             batch = next(self._batches, None)
         self.done = batch is None
         return batch

@@ -21,11 +21,12 @@ from ingest.deletes import is_due
 from ingest.destination import Destination
 from ingest.errors import ContractError, IngestError, redact
 from ingest.faults import explained, is_transient, patiently
-from ingest.flow import Flow, Reading
+from ingest.flow import Ask, Flow, Reading
 from ingest.held import held_rows, is_new_snapshot
 from ingest.raw_tables import BOOK, Part
 from ingest.readers import Environment, open_reader, secrets
 from ingest.readers.edge import Edge
+from ingest.readers.stretch import Stretch, again
 from ingest.session import beside, open_session
 
 Taken = tuple[Checked, Future[book.Sums], float]
@@ -87,13 +88,42 @@ class Loader:
             run_id: the run, for the book.
             accept_deletes: compare keys now, and take what is gone for deleted, however much.
         """
+        return self._loaded(
+            run_id,
+            lambda reading, destination: [
+                Flow(reading, table, destination.state(table)) for table in self.source.tables
+            ],
+            accept_deletes,
+        )
+
+    def backfill(self, table: Table, stretch: Stretch, run_id: str) -> SourceResult:
+        """A stretch of a table's cursor again, as loads. Errors are collected, not raised.
+
+        A stretch that did not come to its end goes on where it was; the table's position stays.
+        """
+
+        def flows(reading: Reading, destination: Destination) -> list[Flow]:
+            state = destination.state(table)
+            if told := stretch.goes_on(state):
+                self.tell(f"{table.label}: {told}")
+            ask: Ask = lambda reader, table, state: again(reader, table, stretch, state)  # noqa: E731
+            return [Flow(reading, table, state, ask)]
+
+        return self._loaded(run_id, flows, None)
+
+    def _loaded(
+        self,
+        run_id: str,
+        flows: Callable[[Reading, Destination], list[Flow]],
+        accept_deletes: bool | None,
+    ) -> SourceResult:
         result = SourceResult(self.source.name)
         hidden = secrets(self.source, self.env)
         try:
             destination = self._opened()
             self._session = self._session or open_session(self.scratch)
             with destination.connected(), beside(self._session) as con:
-                self._load(con, destination, run_id, result, accept_deletes)
+                self._load(con, destination, flows, run_id, result, accept_deletes)
         except Exception as error:
             # what came of it is undone at the next start
             self._destination = self._session = None
@@ -130,9 +160,10 @@ class Loader:
         self,
         con: duckdb.DuckDBPyConnection,
         destination: Destination,
+        asked: Callable[[Reading, Destination], list[Flow]],
         run_id: str,
         result: SourceResult,
-        accept_deletes: bool,
+        accept_deletes: bool | None,
     ) -> None:
         reading = Reading(
             lambda: open_reader(self.source, con, self.scratch, self.env, destination.files)
@@ -140,12 +171,14 @@ class Loader:
         for attempt in patiently(reading.close):
             with attempt:
                 reading.get()
-        flows = [Flow(reading, table, destination.state(table)) for table in self.source.tables]
+        flows = asked(reading, destination)
         read = list(flows)
         try:
             while flows:
                 flows = self._one_load(con, destination, flows, run_id, result)
             for table in [flow.table for flow in read if not flow.failed]:
+                if accept_deletes is None:
+                    continue
                 due = is_due(table, destination.state(table), _now())
                 if due or (accept_deletes and table.ingest.deletes):
                     self._compare(con, destination, reading, table, run_id, result, accept_deletes)
@@ -185,6 +218,11 @@ class Loader:
                 # beside the reading of the next table, or the beginning of dlt's work
                 sums = self._sums.submit(book.sums, con.cursor(), checked)
                 taken.append((checked, sums, time.monotonic() - start))
+            elif checked is not None and "backfill" in checked.state:
+                # without news there is no load, but what was read need not be read again
+                destination.keep({flow.table.name: flow.state})
+                reach = f"from {checked.cursor_from} up to {checked.cursor_to}"
+                self.tell(f"{flow.table.label}: nothing new {reach}")
         if taken:
             self._commit(destination, number, now, taken, run_id, result)
         return left

@@ -45,6 +45,7 @@ class Batch:
             asked for, and the source compares as raw does.
         settle: is given the cursor that was reached, and adds to the state.
         notes: what people should know of the source.
+        backfill: the batch is of a stretch below the table's position, which stays as it is.
         unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
         files: the files that were read or recognised.
         confirm: called when the batch has been read; raises SourceError where the source changed
@@ -58,6 +59,7 @@ class Batch:
     cursor_to: str | None = None
     settle: Callable[[str | None], TableState] = lambda reached: {}
     notes: tuple[str, ...] = ()
+    backfill: bool = False
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
     confirm: Callable[[], None] = lambda: None

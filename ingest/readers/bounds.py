@@ -39,7 +39,7 @@ def lower_bound(
         return None
     try:
         if is_time(kind):
-            when = _moment(cursor) - stall - (lag if isinstance(lag, timedelta) else timedelta(0))
+            when = moment(cursor) - stall - (lag if isinstance(lag, timedelta) else timedelta(0))
             return when.date().isoformat() if kind == "DATE" else shown(when)
         if is_number(kind) and not isinstance(lag, timedelta):
             with localcontext(prec=80):  # no digit of a decimal(38, …) is rounded away
@@ -55,13 +55,18 @@ def at_least(cursor: str | None, other: str | None, kind: str) -> bool:
         return False
     try:
         if is_time(kind):
-            return _moment(cursor) >= _moment(other)
+            return moment(cursor) >= moment(other)
         return Decimal(cursor) >= Decimal(other) if is_number(kind) else cursor >= other
     except (ValueError, InvalidOperation):
         return False
 
 
-def _moment(text: str) -> datetime:
+def moment(text: str) -> datetime:
+    """The text of a day or a time as a UTC time.
+
+    Raises:
+        ValueError: it is none.
+    """
     when = datetime.fromisoformat(text)
     return when.astimezone(UTC).replace(tzinfo=None) if when.tzinfo else when
 
@@ -79,7 +84,7 @@ def between(first: object, last: object, windows: int) -> list[str]:
     """
     try:
         if isinstance(first, date) or not str(first).lstrip("-").isdigit():
-            start, end = _moment(str(first)), _moment(str(last))
+            start, end = moment(str(first)), moment(str(last))
             step = (end - start) / windows
             cuts = [shown((start + step * i).replace(microsecond=0)) for i in range(1, windows)]
         else:

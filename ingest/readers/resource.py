@@ -7,6 +7,7 @@ waiting and the trying again.
 import json
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,6 +30,7 @@ from ingest.readers import (
 )
 from ingest.readers.bounds import lower_bound
 from ingest.readers.json_rows import json_relation
+from ingest.readers.stretch import Stretch, within
 from ingest.types import glob_free, literal, quote
 
 _PAGE = 10_000  # items put down at a time,
@@ -83,11 +85,7 @@ class ResourceReader:
         cursor = table.ingest.cursor
         kind = cursor_kind(self._con, table) if cursor else ""
         low = lower_bound(state.get("cursor"), kind, table)
-        path = self._scratch / "pages" / f"{table.name}.parquet"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _put_down(self._origin.items(table, low, kind), path, table.ingest.max_read_bytes)
-        rows = f"from read_parquet({literal(glob_free(path))})"
-        relation, unparsable = json_relation(self._con, table, rows)
+        relation, unparsable = self._read(table, low, kind)
         if low is not None and cursor is not None:
             # an API may give more than it was asked for: what is older is looked up too
             first = f"min(try_cast({quote(cursor)} as {kind}))"
@@ -101,6 +99,33 @@ class ResourceReader:
             cursor_from=low,
             unparsable=unparsable,
         )
+
+    def stretch(
+        self, table: Table, whole: Stretch, state: TableState
+    ) -> Generator[Batch, None, None]:
+        """The items of a stretch of the cursor: all from its start on are read, and then cut."""
+        left = whole.left(state)
+        relation, _ = self._read(table, left.low, whole.kind)
+        found = described(self._con, relation)
+
+        def rows(low: str, high: str) -> str:
+            return f"from ({relation}) where {within(whole, 'VARCHAR', low, high)}"
+
+        def counted() -> tuple[Any, ...]:
+            value = f"try_cast({quote(whole.column)} as {whole.kind})"
+            counts = f"select count(*), min({value}), max({value})"
+            return self._con.execute(f"{counts} {rows(left.low, left.high)}").fetchall()[0]
+
+        for low, high in left.pieces(counted, table.ingest.window):
+            asked = replace(left, low=low).asked(whole, high)
+            yield replace(asked, relation=f"select * {rows(low, high)}", found=found)
+
+    def _read(self, table: Table, low: str | None, kind: str) -> tuple[str, str]:
+        """All items since the cursor, as relations of what is a row and what is none."""
+        path = self._scratch / "pages" / f"{table.name}.parquet"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _put_down(self._origin.items(table, low, kind), path, table.ingest.max_read_bytes)
+        return json_relation(self._con, table, f"from read_parquet({literal(glob_free(path))})")
 
 
 def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:

@@ -39,9 +39,10 @@ from ingest.readers import (
 )
 from ingest.readers import sqlite_text as lite
 from ingest.readers.addresses import SCANNERS, attach_address
-from ingest.readers.bounds import between, is_number, is_time, lower_bound
+from ingest.readers.bounds import between, is_number, is_time, lower_bound, moment
 from ingest.readers.edge import STALL, Edge, Shore, Transactions, top_of
 from ingest.readers.postgres_values import read_as_text
+from ingest.readers.stretch import Stretch, within
 from ingest.session import load_extension
 from ingest.types import literal, quote
 
@@ -104,9 +105,7 @@ class SqlReader:
             yield from self._either(table, columns, names, "true", Batch("", {}), bulk=True)
             return
         kind = cursor_kind(self._con, table)
-        column, value = self._quote(cursor), self._value(kind, columns[cursor])
-        if self._engine == "sqlite" and is_number(kind) and columns[cursor] == "VARCHAR":
-            column = lite.as_number(column)
+        column, value = self._cursor(cursor, columns[cursor], kind)
         postgres = self._engine == "postgres"
         begin = Edge.of(state).start if postgres else state.get("cursor")
         low = lower_bound(begin, kind, table, STALL if postgres else timedelta(0))
@@ -179,6 +178,52 @@ class SqlReader:
             where = f"({', '.join(own)}) in ({values})"
         yield from self._either(table, columns, names, where, Batch("", {}), bulk=keys is None)
 
+    def stretch(
+        self, table: Table, whole: Stretch, state: TableState
+    ) -> Generator[Batch, None, None]:
+        """The rows of a stretch of the cursor, piece by piece, from where the state says.
+
+        Raises:
+            SourceError: the database has no such table, or the table no such column.
+        """
+        columns = self._columns(table)
+        names = raw_names(table, columns)
+        cursor = next((c for c, name in names.items() if name == whole.column), None)
+        if cursor is None:
+            raise SourceError(f"{table.label} has no column {whole.column!r}", where=table.where)
+        kind = whole.kind
+        column, value = self._cursor(cursor, columns[cursor], kind)
+
+        def where(low: str, high: str) -> str:
+            if self._engine == "sqlite" and is_time(kind):
+                # times are text there, of many forms; which of them are meant is seen after
+                day = timedelta(days=1)
+                low, high = str(moment(low) - day)[:10], str(moment(high) + 2 * day)[:10]
+            return f"{column} >= {value(low)} and {column} < {value(high)}"
+
+        def counted() -> tuple[Any, ...]:
+            (row,) = self._rows(
+                f"select count(*), min({column}), max({column}) from {self._name(table)} "
+                f"where {where(left.low, left.high)}"
+            )
+            return row
+
+        left = whole.left(state)
+        for low, high in left.pieces(counted, table.ingest.window):
+            asked = replace(left, low=low).asked(whole, high)
+            sqlite = self._engine == "sqlite"
+            only = within(whole, "VARCHAR", low, high) if sqlite else ""
+            yield from self._either(
+                table, columns, names, where(low, high), asked, bulk=False, only=only
+            )
+
+    def _cursor(self, cursor: str, column_type: str, kind: str) -> tuple[str, Any]:
+        """The cursor as the database's SQL, and what makes a bound SQL."""
+        column = self._quote(cursor)
+        if self._engine == "sqlite" and is_number(kind) and column_type == "VARCHAR":
+            column = lite.as_number(column)
+        return column, self._value(kind, column_type)
+
     def _ends(
         self, table: Table, column: str, low: str | None, top: str
     ) -> tuple[list[str | None], str | None]:
@@ -200,12 +245,14 @@ class SqlReader:
         asked: Batch,
         *,
         bulk: bool,
+        only: str = "",
     ) -> Generator[Batch, None, None]:
         """The rows read quickly; where that fails on their values, read again with care.
 
         A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index. `asked`
-        is the batch without its rows.
+        is the batch without its rows, `only` a condition of DuckDB's on what is read.
         """
+        kept = f" where {only}" if only else ""
         origin = literal(table.label)
         loose = set()
         if self._engine == "postgres":
@@ -219,7 +266,7 @@ class SqlReader:
         if self._engine == "sqlite":
             select, inner = lite.taken(table, names), f"({inner}) where {lite.checked(names)}"
             inner = f"from {inner}"
-        relation = f"select {select}, {origin} as _source from ({inner})"
+        relation = f"select {select}, {origin} as _source from ({inner}){kept}"
         found = described(self._con, relation)
         try:
             yield replace(asked, relation=relation, found=found)
@@ -228,6 +275,7 @@ class SqlReader:
             if is_transient(error):
                 raise
         relation, unparsable = self._careful(table, columns, names, where, origin)
+        relation = f"from ({relation}){kept}"
         found = described(self._con, relation)
         yield replace(asked, relation=relation, found=found, unparsable=unparsable)
 

@@ -72,7 +72,9 @@ class BusyShop:
         """Start the writers; each begins no transaction after so many seconds."""
         ends = time.monotonic() + seconds
         threads = [
-            threading.Thread(target=self._guarded, args=(self._write, random.Random(seed + i), ends))
+            threading.Thread(
+                target=self._guarded, args=(self._write, random.Random(seed + i), ends)
+            )
             for i in range(writers)
         ]
         threads.append(threading.Thread(target=self._guarded, args=(self._idle, ends)))

@@ -7,7 +7,6 @@ import os
 import time
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,8 +15,7 @@ from busy_shop import TABLES, BusyShop
 from projects import Project, source, table
 from services import postgres
 
-from ingest.declaration import Table, TableIngest
-from ingest.readers.edge import Edge, Open, Pending, Shore, Transactions
+from ingest.readers.edge import Open, Transactions
 
 LONGEST = float(os.environ.get("MILLRACE_TEST_EDGE", "3"))
 WRITERS = 50
