@@ -131,8 +131,8 @@ class Edge:
         return cls(kept["start"], tuple(Pending(t, tuple(o), s) for t, o, s in kept["pending"]))
 
     def kept(self, cursor: str | None) -> dict[str, Any] | None:
-        """The edge as a table's state keeps it; None where the state's cursor says it all."""
-        if not self.pending and self.start == cursor:
+        """The edge as a table's state keeps it; None where the cursor that goes in says it all."""
+        if not self.pending and self.start == cursor is not None:
             return None
         pending = [[each.to, list(each.open), each.since] for each in self.pending]
         return {"start": self.start, "pending": pending}
@@ -201,13 +201,12 @@ class Shore:
         what the read before reached serves, which was there before this one began.
         """
         now, edge = self.now or Open({}), Edge.of(self.state)
-        cursor = reached or self.state.get("cursor")
         good = at_least(reached, self.top, self.kind)
         to = self.top if good else self.state.get("cursor")
         since = f"{datetime.now(UTC):%Y-%m-%d %H:%M}"
         edge = edge.settled(now)
         edge = edge.joined(to, now, since) if to is not None else edge
-        kept = edge.kept(cursor)
+        kept = edge.kept(reached)
         return {"edge": kept} if kept or "edge" in self.state else {}
 
     def notes(self, table: Table) -> tuple[str, ...]:

@@ -1,9 +1,10 @@
 """Databases: DuckDB's scanners for SQLite, PostgreSQL and MySQL, dlt's `sql_table` for the rest.
 
 A read with a cursor asks for `cursor >= last - lag or cursor is null`: rows at the edge and rows
-without a cursor are read again, and what raw holds already is recognised after the read. The upper
-bound is fixed at the start (the highest cursor the database has then); a long way to it is cut
-into windows of about `window` rows, each a load of its own.
+without a cursor are read again, and what raw holds already is recognised after the read. The
+highest cursor is asked for at the start; a long way to it is cut into windows of about `window`
+rows, each a load of its own. On PostgreSQL a read begins where no open transaction can bring more
+rows: see `edge.py`.
 
 A bound is compared as the database itself compares: a column of text that holds times of several
 UTC offsets needs a lag of a day.
