@@ -189,6 +189,8 @@ class Shore:
 
     def window(self, reached: str | None) -> TableState:
         """The state after a window of the read that is not the last."""
+        if reached is None:
+            return {}
         edge = Edge.of(self.state)
         if not self._all_seen(edge):
             return {"edge": edge.kept(reached)}  # a read that breaks off here begins there again

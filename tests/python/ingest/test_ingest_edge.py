@@ -271,3 +271,7 @@ def test_a_read_that_breaks_off_begins_again_where_something_was_open() -> None:
         "edge": {"start": "5", "pending": []}
     }
     assert Shore(state, "BIGINT", "9", _open()).window("7") == {}
+    # what the cursor says less than the edge is not believed before rows have said so
+    state["edge"] = {"start": "3", "pending": []}
+    assert Shore(state, "BIGINT", "9", _open()).window(None) == {}
+    assert Shore(state, "BIGINT", "9", _open()).window("4") == {"edge": None}
