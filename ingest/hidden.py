@@ -6,8 +6,10 @@ docs and in whatever else reads the project.
 
 import base64
 import json
+import logging
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote as quote_url
 from urllib.parse import quote_plus, unquote
@@ -20,6 +22,7 @@ _SURELY_SECRET = re.compile(
 )
 _QUERY = re.compile(r"(?i)[?&][^=&]*(password|passwd|token|secret|api_?key)=(?P<value>[^&{]+)")
 _SHORTEST_CODE = 8
+_LEFT_BY_CLIENTS = "!#$&'()*+,/:;=?@[]~"  # what `requests` does not encode in an address
 
 
 def forms(secret: str) -> Iterator[str]:
@@ -30,7 +33,9 @@ def forms(secret: str) -> Iterator[str]:
     """
     if len(lines := secret.split()) > 1:  # a message may keep its first line, or one blank of many
         yield from (" ".join(lines), *(line for line in lines if len(line) >= _SHORTEST_CODE))
-    for text in (quote_url(secret, safe=""), quote_url(secret), quote_plus(secret)):
+    addresses = [quote_url(secret, safe=safe) for safe in ("", "/", _LEFT_BY_CLIENTS)]
+    addresses += [quote_plus(secret), *(quote_url(text, _LEFT_BY_CLIENTS) for text in addresses)]
+    for text in addresses:
         yield text
         yield re.sub("%..", lambda sign: sign[0].lower(), text)
     yield from (secret, repr(secret)[1:-1], json.dumps(secret)[1:-1])
@@ -56,3 +61,23 @@ def written(value: Any, key: str = "") -> Iterator[str]:
         named = _SURELY_SECRET.fullmatch(key) and "{" not in value
         if named or _QUERY.search(value) or (url and unquote(url["password"])):
             yield key
+
+
+@contextmanager
+def hidden_in_logs(hide: Callable[[str], str]) -> Iterator[None]:
+    """What any library logs meanwhile, at whatever level, goes through `hide` first."""
+    inner = logging.getLogRecordFactory()
+
+    def made(*args: Any, **options: Any) -> logging.LogRecord:
+        record = inner(*args, **options)
+        record.msg, record.args = hide(record.getMessage()), None
+        if record.exc_info:
+            # a handler takes the text of a trace that is there
+            record.exc_text = hide(logging.Formatter().formatException(record.exc_info))
+        return record
+
+    logging.setLogRecordFactory(made)
+    try:
+        yield
+    finally:
+        logging.setLogRecordFactory(inner)

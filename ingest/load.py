@@ -23,6 +23,7 @@ from ingest.errors import ContractError, IngestError, redact
 from ingest.faults import explained, is_transient, patiently
 from ingest.flow import Ask, Flow, Reading
 from ingest.held import held_rows, is_new_snapshot
+from ingest.hidden import hidden_in_logs
 from ingest.raw_tables import BOOK, Part
 from ingest.readers import Environment, open_reader, secrets
 from ingest.readers.edge import Edge
@@ -120,16 +121,18 @@ class Loader:
         result = SourceResult(self.source.name)
         hidden = secrets(self.source, self.env)
         try:
-            destination = self._opened()
-            self._session = self._session or open_session(self.scratch)
-            with destination.connected(), beside(self._session) as con:
-                self._load(con, destination, flows, run_id, result, accept_deletes)
+            with hidden_in_logs(lambda text: redact(text, hidden)):
+                destination = self._opened()
+                self._session = self._session or open_session(self.scratch)
+                with destination.connected(), beside(self._session) as con:
+                    self._load(con, destination, flows, run_id, result, accept_deletes)
         except Exception as error:
             # what came of it is undone at the next start
             self._destination = self._session = None
             result.errors.append(explained(error, self.source.name, hidden))
         for problem in result.errors:
             problem.message = redact(problem.message, hidden)
+            problem.args = (str(problem),)  # what `repr` shows
         return result
 
     def dead_letters(self) -> DeadLetters:

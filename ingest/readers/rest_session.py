@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Callable, Collection
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 from dlt.sources.helpers.requests import Client
@@ -85,7 +85,7 @@ class _Adapter(HTTPAdapter):
             )
 
     def _holds_secret(self, text: str) -> bool:
-        return any(secret in text for secret in self._hidden)
+        return any(secret in text or secret in unquote(text) for secret in self._hidden)
 
     def _take(self, response: requests.Response) -> None:
         """Read the answer, as far as it may go."""

@@ -32,9 +32,12 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> January:
 
 @pytest.fixture(scope="session")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
-    """A thin home after its first whole run, and a copy of it that nobody touches."""
+    """A thin home after its first whole run, and a copy of it that nobody touches.
+
+    The run's umask forbids nothing: what is private then was made so.
+    """
     home = Home(tmp_path_factory.mktemp("settled") / "home").start(SETTLED_ON, thin=True)
-    done = home.millrace("run", "--log-json")
+    done = home.call("sh", "-c", "umask 000; exec millrace run --log-json")
     assert (done.code, done.out) == (0, ""), done.text
     (home.path / "said.jsonl").write_text(done.err)
     return home, home.copied(home.path.parent / "kept")

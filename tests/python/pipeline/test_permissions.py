@@ -4,44 +4,70 @@ import os
 import stat
 from pathlib import Path
 
-import pytest
-from homes import SETTLED_ON, Home
+from homes import Home
 
-SAMPLE = "sample_data"  # the pretend sources: made by the test, not by the run
+from ops import permissions
 
-
-def _modes(home: Home) -> dict[Path, int]:
-    """Every file and folder below the home, to its permissions."""
-    found = {}
-    for folder, folders, names in os.walk(home.path):
-        for name in (*folders, *names):
-            path = Path(folder) / name
-            below = path.relative_to(home.path)
-            if below.parts[0] != SAMPLE and not path.is_symlink():
-                found[below] = stat.S_IMODE(path.stat().st_mode)
-    return found
+OURS = ("warehouse", ".millrace", "target", "logs")
 
 
-def _open(modes: dict[Path, int], bits: int) -> set[Path]:
-    return {path for path, mode in modes.items() if mode & bits}
+def _modes(folder: Path) -> dict[Path, int]:
+    """Every file and folder below a folder, and itself, to its permissions."""
+    there = [folder, *(path for path in folder.rglob("*") if not path.is_symlink())]
+    return {path: stat.S_IMODE(path.stat().st_mode) for path in there}
 
 
-@pytest.mark.parametrize("umask", ["000", "022"])
-def test_rows_are_their_owners_and_the_published_is_everyones(tmp_path: Path, umask: str) -> None:
-    home = Home(tmp_path / "home").start(SETTLED_ON, thin=True)
-    if umask == "000":  # the pages too, once
-        words = "run"
-    else:
-        words = "load"
-    done = home.call("sh", "-c", f"umask {umask}; exec millrace {words}")
-    assert done.code == 0, done.text
-    modes = _modes(home)
-    shared = {path for path in modes if path.parts[0] == "published"}
-    assert _open(modes, 0o077) == shared
-    assert len(modes) - len(shared) > 20
-    assert not _open(modes, 0o022)
-    if words == "run":
-        names = {path.name for path in shared if (home.path / path).is_file()}
-        assert names >= {"marts.duckdb", "index.html", "docs.html", "quality.html"}
-        for path in shared:
-            assert modes[path] == (0o755 if (home.path / path).is_dir() else 0o644), path
+def test_a_whole_run_under_a_umask_that_forbids_nothing(settled: Home) -> None:
+    private = {p: m for name in OURS for p, m in _modes(settled.path / name).items()}
+    assert len(private) > 50
+    assert settled.warehouse in private
+    assert settled.marts in private
+    assert {path for path, mode in private.items() if mode & 0o077} == set()
+
+    published = _modes(settled.path / "published")
+    names = {"marts.duckdb", "index.html", "docs.html", "quality.html"}
+    assert names <= {path.name for path in published}
+    for path, mode in published.items():
+        assert mode == (0o755 if path.is_dir() else 0o644), path
+
+
+def test_a_folder_of_readers_is_as_open_as_the_umask_says(tmp_path: Path) -> None:
+    for umask, wanted in ((0o000, 0o755), (0o022, 0o755), (0o027, 0o750), (0o077, 0o700)):
+        before = os.umask(umask)
+        try:
+            permissions.open_folder(tmp_path / f"{umask:o}" / "site")
+        finally:
+            os.umask(before)
+        modes = _modes(tmp_path / f"{umask:o}")
+        assert set(modes.values()) == {wanted}, oct(umask)
+
+
+def test_what_is_open_already_stays_so(tmp_path: Path) -> None:
+    folder = tmp_path / "published"
+    folder.mkdir(mode=0o770)
+    folder.chmod(0o770)
+    permissions.open_folder(folder)
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o770
+
+
+def test_what_a_process_makes_is_private_from_then_on(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        (tmp_path / "former").write_text("")
+        permissions.keep_private()
+        (tmp_path / "private").write_text("")
+        (tmp_path / "folder").mkdir()
+        with permissions.readable():
+            (tmp_path / "code").write_text("")
+        (tmp_path / "private again").write_text("")
+    finally:
+        os.umask(before)
+    modes = {path.name: mode for path, mode in _modes(tmp_path).items()}
+    del modes[tmp_path.name]
+    assert modes == {
+        "former": 0o666,
+        "private": 0o600,
+        "folder": 0o700,
+        "code": 0o644,
+        "private again": 0o600,
+    }
