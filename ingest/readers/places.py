@@ -162,7 +162,10 @@ class _Bucket:
         digest = hashlib.sha256()
         try:
             with (
-                self._store.open_input_stream(f"{self._prefix}/{found.name}") as source,
+                # as it lies there: by itself pyarrow unpacks what has a name like x.gz
+                self._store.open_input_stream(
+                    f"{self._prefix}/{found.name}", compression=None
+                ) as source,
                 path.open("wb") as target,
             ):
                 while chunk := source.read(_CHUNK):

@@ -1,0 +1,70 @@
+"""What a child carries out: a command of `millrace`, or ingestion alone on a small project."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+
+def carry_out(command: list[Any]) -> int:
+    """The command's exit code."""
+    kind, *words = command
+    given: dict[str, Any] = {
+        "millrace": _millrace,
+        "load": _load,
+        "replay": _replay,
+        "discard": _discard,
+        "publish": _publish,
+    }
+    return int(given[kind](*words))
+
+
+def _millrace(*words: str) -> int:
+    from ops.cli import main
+
+    sys.argv = ["millrace", *words]
+    try:
+        main()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else int(end.code is not None)
+    return 0
+
+
+def _load(root: str) -> int:
+    from projects import Project
+
+    errors = Project(Path(root)).loader().load("killed").errors
+    for error in errors:
+        print(error, file=sys.stderr)
+    return min(len(errors), 1)
+
+
+def _publish(marts: str, published: str) -> int:
+    from ops.publish import PublishError, publish
+
+    try:
+        publish(Path(marts), Path(published))
+    except PublishError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _replay(root: str) -> int:
+    return _closing(root, lambda letters: letters.replay("killed"))
+
+
+def _discard(root: str, reason: str) -> int:
+    return _closing(root, lambda letters: letters.discard(letters.open_letters(), reason, "killed"))
+
+
+def _closing(root: str, close: Any) -> int:
+    from projects import Project
+
+    from ingest.errors import IngestError
+
+    try:
+        close(Project(Path(root)).loader().dead_letters())
+    except IngestError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,98 @@
+"""What happens at a point, in the process that passes it."""
+
+import errno
+import json
+import mmap
+import os
+import resource
+import shutil
+import signal
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+ACTIONS = ("kill", "io", "full", "scratch", "stop")
+"""SIGKILL; an I/O error once; a disk that is full from here on; the scratch folder deleted; SIGSTOP."""
+
+_DATABASE = (".execute", "executemany", "begin(", "commit(", "checkpoint", "duckdb.connect")
+
+
+class Control:
+    """Counts the passes of each point, and acts at one of them.
+
+    A report in shared memory outlives a kill: how many points were passed, and whether the action
+    took place.
+    """
+
+    def __init__(self) -> None:
+        self.counts: Counter[str] = Counter()
+        self._point, self._nth, self._action, self._scratch = "", 0, "", Path()
+        self._report: mmap.mmap | None = None
+        self._lock = threading.Lock()
+
+    def begin(self, report: Path, plan: dict[str, Any] | None, scratch: Path) -> None:
+        """Count from here on, and act at the planned pass."""
+        with report.open("w+b") as file:
+            file.write(bytes(16))
+            file.flush()
+            self._report = mmap.mmap(file.fileno(), 16)
+        self._scratch = scratch
+        if plan:
+            self._point, self._nth, self._action = plan["point"], plan["nth"], plan["action"]
+
+    def end(self, counts: Path) -> None:
+        """Write down how often each point was passed; first passes first."""
+        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
+        counts.write_text(json.dumps(self.counts))
+
+    def before(self, name: str) -> None:
+        """Just before the call of that name."""
+        self.at(f"{name} (before)")
+
+    def after(self, name: str, before: None, value: Any) -> Any:
+        """Just after it; gives what it gave."""
+        self.at(f"{name} (after)")
+        return value
+
+    def at(self, point: str) -> None:
+        """Pass a point."""
+        if self._report is None:
+            return
+        with self._lock:
+            self.counts[point] += 1
+            self._report[:8] = self.counts.total().to_bytes(8, "little")
+            due = point == self._point and self.counts[point] == self._nth
+            if due:
+                self._report[8] = 1
+        if due:
+            self._act(point)
+
+    def _act(self, point: str) -> None:
+        if self._action == "kill":
+            os.kill(os.getpid(), signal.SIGKILL)
+        elif self._action == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        elif self._action == "scratch":
+            shutil.rmtree(self._scratch, ignore_errors=True)
+        elif self._action == "full":
+            # not a byte more goes into any file of this process, whoever writes it
+            _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+            resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+        elif self._action == "io":
+            raise _error(point)
+
+
+def _error(point: str) -> Exception:
+    import duckdb
+
+    if any(word in point for word in _DATABASE):
+        return duckdb.IOException("IO Error: Could not write to the file: Input/output error")
+    return OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def read_report(path: Path) -> tuple[int, bool]:
+    """(points passed, whether the action took place) of a process that has ended."""
+    said = path.read_bytes()
+    return int.from_bytes(said[:8], "little"), bool(said[8])

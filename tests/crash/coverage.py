@@ -1,0 +1,64 @@
+"""Which durable effects have a case, and why the others need none.
+
+A statement in a function that is in neither list fails `tests/python/crash/test_points.py`: give it
+a scenario and add the function to `CASES`, or say in `EXCEPTIONS` why no run of it can hurt. That
+every single statement of `CASES` was disturbed, before and after, is seen by `make crash-test`.
+"""
+
+CASES = {
+    "ingest": (
+        *("batch.Checker.check", "batch.Checker._pile", "batch.Checker._dead_letters"),
+        *("batch.Checker._one", "book.parts", "piles.write", "piles._copy"),
+        *("dead_letters.DeadLetters._replay", "dead_letters.DeadLetters._commit"),
+        *("destination._connect", "destination.Destination.connected"),
+        *("destination.Destination.open", "destination.Destination.commit"),
+        *("destination.Destination.arrow", "destination.Destination._settle_state"),
+        *("destination.Destination._make_tables", "destination.Destination._empty"),
+        *("destination.Destination._execute", "stored_state.drop_torn"),
+        *("load.Loader._opened", "load.Loader._one_load", "load.Loader._commit"),
+        *("readers.json_rows.json_relation", "readers.line_by_line._written"),
+        *("readers.places._Bucket.fetch", "readers.sql.open_source"),
+        *("readers.resource.ResourceReader.batches", "readers.resource._put_down"),
+        *("readers.text_files.unpacked", "readers.text_files._fast_csv"),
+        *("readers.text_files._pair", "readers.text_files._measured"),
+        "session.load_extension",
+    ),
+    "ops": (
+        *("build.DbtSteps.tidy", "build.DbtSteps._elementary", "build.DbtSteps._attached"),
+        *("dbt.Dbt.run", "dbt.Dbt._parse", "gather._rows"),
+        *("journal.Journal.start", "journal.Journal.finish", "journal.Journal.forget"),
+        *("journal.Journal.begin_step", "journal.Journal.end_step", "journal.Journal.nodes"),
+        *("journal.Journal.built", "journal.Journal.mark", "journal.Journal._mark"),
+        *("journal.Journal.last_runs", "journal.Journal._open"),
+        *("lock.run_lock", "lock.holder", "log.Log.alone", "settings.load"),
+        *("publish.publish", "publish._sole_writer", "publish._copy", "publish._verify"),
+        "publish._sync_folder",
+        *("quality.fill", "quality._replace", "quality._append"),
+        *("quality_report.report", "quality_report._parsed_once"),
+        *("report._generate", "report._write"),
+    ),
+}
+"""Package to the functions whose durable statements the scenarios pass."""
+
+EXCEPTIONS = {
+    "ops.hub.": "fetches dbt packages into a folder of its own: an installation, no run",
+    "ops.packages.": "installs dbt packages, whole or not at all: tests/python/ops/test_packages.py",
+    "ops.package_files.": "the same",
+    "ops.cli_run._traced:": "the trace of a fault that nobody foresaw, beside all data",
+    "ops.dbt.Dbt.run: write(": "of a second build in one process; it only tells what came of it",
+    "ops.gather._open:": "reads; opens as its own process has it open",
+    "ops.quality_report.report: draft.unlink": "only where Elementary itself could make no page",
+}
+"""The beginning of a name to the reason why it has no case."""
+
+
+def covered(name: str) -> bool:
+    """Whether the statement of that name has a case."""
+    function = name.partition(": ")[0]
+    package, _, rest = function.partition(".")
+    return rest in CASES.get(package, ())
+
+
+def excepted(name: str) -> str | None:
+    """The beginning in `EXCEPTIONS` that the name has."""
+    return next((start for start in EXCEPTIONS if name.startswith(start)), None)

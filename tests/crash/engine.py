@@ -1,0 +1,286 @@
+"""Disturbs the commands of a scenario, types them again until they end well, and checks the rest.
+
+A scenario is a way of steps, each a change of the outside world and a command. It is walked once
+undisturbed, which tells the points that each command passes and how often. Then each step is begun
+again and again, from a copy of how things stood before its command.
+"""
+
+import random
+import shutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tests.crash.client import Client, Ended
+
+IN_A_ROW = 5
+KILLED = -9
+
+
+class WrongError(AssertionError):
+    """The promise was broken; says by what."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """A disturbance: what is done at the nth pass of a point, or after some seconds."""
+
+    point: str = ""
+    nth: int = 1
+    action: str = "kill"
+    seconds: float | None = None
+
+    def __str__(self) -> str:
+        if self.seconds is not None:
+            return f"{self.action} after {self.seconds:.3f} s"
+        return f"{self.action} at pass {self.nth} of {self.point}"
+
+
+class Scenario:
+    """Override all but `restore` and `keep`; the world is below `path`, and nowhere else.
+
+    Attributes:
+        name: what the table calls it.
+        steps: what it calls the steps.
+        switches: what every command does without; see `switches`.
+    """
+
+    name = ""
+    steps: tuple[str, ...] = ()
+    switches: tuple[str, ...] = ()
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.path = folder / "world"
+
+    def change(self, step: int, client: Client) -> None:
+        """What happens outside before the step's command."""
+
+    def command(self, step: int) -> list[str]:
+        """See `commands`."""
+        raise NotImplementedError
+
+    def env(self) -> Mapping[str, str]:
+        """All of the command's environment."""
+        raise NotImplementedError
+
+    def cwd(self, step: int) -> Path:
+        """Where the command is called."""
+        return self.path
+
+    def well(self, step: int) -> tuple[int, ...]:
+        """The exit codes of a command that had nothing left to do, or did it."""
+        return (0,)
+
+    def scratch(self) -> Path:
+        """The folder that nothing may depend on."""
+        raise NotImplementedError
+
+    def between(self, step: int) -> None:
+        """Right after a disturbed command: what readers must find even then."""
+
+    def check(self, step: int) -> int:
+        """After the command ended well: compare all with the oracle.
+
+        Returns:
+            How many rows were compared.
+
+        Raises:
+            AssertionError: something is lost, twice or mixed.
+        """
+        raise NotImplementedError
+
+    def keep(self, step: int) -> None:
+        """Keep the world as it is before the step's command."""
+        shutil.copytree(self.path, self.folder / f"before-{step}", symlinks=True)
+
+    def restore(self, step: int) -> None:
+        """Have it so again."""
+        shutil.rmtree(self.path)
+        shutil.copytree(self.folder / f"before-{step}", self.path, symlinks=True)
+
+
+@dataclass
+class Walked:
+    """A step as it goes undisturbed: point to passes, and its seconds."""
+
+    counts: dict[str, int]
+    seconds: float
+
+
+@dataclass
+class Tally:
+    """What came of the cases of one kind."""
+
+    case: str
+    seed: int
+    times: int = 0
+    fired: int = 0
+    rows: int = 0
+    before: list[int] = field(default_factory=list)
+    after: list[int] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+
+class Disturber:
+    """Walks a scenario and disturbs it.
+
+    Args:
+        scenario: not yet begun.
+        client: carries the commands out.
+        seed: throws the dice.
+        switches: safeties that every command does without.
+    """
+
+    def __init__(
+        self, scenario: Scenario, client: Client, seed: int, switches: tuple[str, ...] = ()
+    ) -> None:
+        self.scenario, self.client, self.seed = scenario, client, seed
+        self.dice = random.Random(f"{seed} {scenario.name}")
+        self.switches = (*scenario.switches, *switches)
+        self.walked: list[Walked] = []
+        self.points: Counter[str] = Counter()
+        """Point to the disturbances that took place there."""
+
+    @property
+    def known(self) -> set[str]:
+        """Every point that some command has passed."""
+        return {point for step in self.walked for point in step.counts}
+
+    def walk(self) -> None:
+        """All steps undisturbed, each checked; what they leave is kept for `disturb`."""
+        import time
+
+        for step, name in enumerate(self.scenario.steps):
+            self.scenario.change(step, self.client)
+            self.scenario.keep(step)
+            begun = time.monotonic()
+            ended = self._run(step)
+            took = time.monotonic() - begun
+            if ended.code:
+                raise WrongError(f"{self.scenario.name}, {name}: undisturbed, it ended with "
+                                 f"{ended.code}\n{self._said()}")  # fmt: skip
+            self.scenario.check(step)
+            self.walked.append(Walked(dict(ended.counts), took))
+
+    def cases(self, step: int, action: str = "kill", side: str = "") -> list[Case]:
+        """A case for each point of the step at its first pass, and one at a later one.
+
+        Args:
+            step: which.
+            action: what is done there.
+            side: `(before)` or `(after)` where only those are meant.
+        """
+        found = []
+        for point, count in self.walked[step].counts.items():
+            if point.endswith(side):
+                found.append(Case(point, 1, action))
+                if count > 1 and action == "kill":
+                    found.append(Case(point, self.dice.randint(2, count), action))
+        self.dice.shuffle(found)
+        return found
+
+    def moments(self, step: int, count: int) -> list[Case]:
+        """Kills at random moments, up to the end of the undisturbed command."""
+        took = self.walked[step].seconds
+        return [Case(seconds=self.dice.uniform(0.03, 0.97) * took) for _ in range(count)]
+
+    def disturb(self, step: int, cases: Iterable[Case], tally: Tally) -> None:
+        """Try all cases, up to five in a row and then the command to its good end.
+
+        A case that did not fire because the command had come to its end is tried again as the
+        first of a row, where it must. Points that only a recovery passes get a case of their own.
+        """
+        left = list(cases)
+        met: set[str] = set()
+        while left:
+            row, left = left[:IN_A_ROW], left[IN_A_ROW:]
+            fired, counts = self._checked(step, row, tally)
+            unfired = [case for case in row if case not in fired]
+            if unfired and unfired[0] == row[0] and row[0].seconds is None:
+                tally.wrong.append(f"{row[0]}: it did not fire")
+                unfired = unfired[1:]
+            left = [case for case in unfired if case.seconds is None] + left
+            new = [point for point in counts if point not in self.known and point not in met]
+            met.update(new)
+            for point in new if any(case.action == "kill" for case in fired) else ():
+                done, _ = self._checked(step, [*fired, Case(point)], tally)
+                if Case(point) not in done:
+                    tally.wrong.append(f"{Case(point)}, in recovery: it did not fire")
+
+    def _checked(
+        self, step: int, row: list[Case], tally: Tally
+    ) -> tuple[list[Case], Mapping[str, int]]:
+        fired: list[Case] = []
+        counts: dict[str, int] = {}
+        try:
+            self.scenario.restore(step)
+            counts = self._row(step, row, tally, fired)
+            tally.rows += self.scenario.check(step)
+        except AssertionError as error:
+            told = ", then ".join(map(str, fired)) or ", ".join(map(str, row))
+            tally.wrong.append(f"{self.scenario.name}, {self.scenario.steps[step]}: {told}: {error}")
+        tally.times += 1
+        tally.fired += len(fired)
+        self.points.update(case.point for case in fired if case.point)
+        return fired, counts
+
+    def _row(
+        self, step: int, row: list[Case], tally: Tally, fired: list[Case]
+    ) -> dict[str, int]:
+        for case in row:
+            ended = self._run(step, case)
+            if ended.stopped:
+                fired.append(case)
+                ended = self._woken(step, ended)
+            elif ended.fired or (case.seconds is not None and ended.code == KILLED):
+                fired.append(case)
+                tally.before.append(ended.passed)
+            elif ended.code not in self.scenario.well(step):
+                raise WrongError(f"{case} did not fire, and it ended with {ended.code}\n"
+                                 f"{self._said()}")  # fmt: skip
+            if case in fired and case.action == "kill" and ended.code != KILLED:
+                raise WrongError(f"{case} fired, and it ended with {ended.code}")
+            self.scenario.between(step)
+            if not ended.code:
+                break
+        ended = self._run(step)
+        if ended.code not in self.scenario.well(step):
+            raise WrongError(f"the same command again ended with {ended.code}\n{self._said()}")
+        tally.after.append(ended.passed)
+        return ended.counts
+
+    def _woken(self, step: int, ended: Ended) -> Ended:
+        """While it is stopped someone else types the same; then it goes on.
+
+        A lease may let the other take over meanwhile. Whichever of the two has the run, the other
+        must end without a trace, which `check` sees; a takeover is a line here, not a new case.
+        """
+        self._run(step)
+        return self.client.resume(ended)
+
+    def _run(self, step: int, case: Case | None = None) -> Ended:
+        plan: dict[str, Any] | None = None
+        if case and case.seconds is None:
+            plan = {"point": case.point, "nth": case.nth, "action": case.action}
+        scenario = self.scenario
+        return self.client.run(
+            scenario.command(step),
+            scenario.env(),
+            scenario.cwd(step),
+            scenario.scratch(),
+            plan=plan,
+            seconds=case.seconds if case else None,
+            switches=self.switches,
+        )
+
+    def _said(self) -> str:
+        return "\n".join(list(self.client.said)[-15:])
+
+
+def chunks(cases: list[Case], size: int) -> Iterator[list[Case]]:
+    """The cases in rows of a size."""
+    for start in range(0, len(cases), size):
+        yield cases[start : start + size]

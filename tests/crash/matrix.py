@@ -1,0 +1,207 @@
+"""All cases, as jobs that two processors can share, and what came of each."""
+
+import random
+import re
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.crash import store_scenarios, switches
+from tests.crash.client import ROOT, Client
+from tests.crash.coverage import covered
+from tests.crash.engine import Case, Disturber, Scenario, Tally
+from tests.crash.points import found, sides
+from tests.crash.readers import PlainCopy, Publish
+
+MOMENTS = {"append": 60, "files": 40, "rest": 20, "letters": 20}
+"""Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""
+SAMPLE_MOMENTS = 60
+TROUBLED = ("append", "files")
+"""The scenarios in which every write also meets the other troubles."""
+TROUBLES = ("io", "full", "scratch")
+SAID = {
+    "kill": "SIGKILL at every point",
+    "io": "an I/O error at every point",
+    "full": "the disk full from every point on",
+    "scratch": "the scratch folder lost at every point",
+    "stop": "stopped, and woken after another start",
+}
+
+
+@dataclass
+class Outcome:
+    """What came of all jobs.
+
+    Attributes:
+        tallies: one for each line of the table.
+        points: point to disturbances that took place there.
+        passed: every point that was passed at all.
+        faults: what went wrong outside a case.
+    """
+
+    seed: int
+    tallies: list[Tally] = field(default_factory=list)
+    points: Counter[str] = field(default_factory=Counter)
+    passed: set[str] = field(default_factory=set)
+    faults: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+    def untouched(self) -> list[str]:
+        """Points of the code that have a case by their function, and at which nothing happened."""
+        return [
+            point
+            for point in sides([name for name in found() if covered(name)])
+            if not self.points[point]
+        ]
+
+
+Say = Callable[[str], None]
+
+
+class Job:
+    """One scenario's cases, in a folder and with a server of its own."""
+
+    def __init__(self, name: str, folder: Path, outcome: Outcome, say: Say) -> None:
+        self.name, self.folder, self._outcome, self._say = name, folder, outcome, say
+
+    @contextmanager
+    def walked(self, scenario: Scenario, *without: str) -> Iterator[Disturber]:
+        """The scenario, walked; what its points met goes into the outcome."""
+        with Client(self.folder / "server") as client:
+            disturber = Disturber(scenario, client, self._outcome.seed, without)
+            disturber.walk()
+            self._say(f"{scenario.name}: walked, {len(disturber.known)} points")
+            try:
+                yield disturber
+            finally:
+                if not without:
+                    self._outcome.points += disturber.points
+                    self._outcome.passed |= disturber.known
+
+    def disturb(self, disturber: Disturber, step: int, cases: list[Case], what: str) -> Tally:
+        """Try the cases as one line of the table."""
+        scenario = disturber.scenario
+        tally = Tally(f"{scenario.name}: {scenario.steps[step]}: {what}", disturber.seed)
+        begun = time.monotonic()
+        disturber.disturb(step, cases, tally)
+        self._outcome.tallies.append(tally)
+        told = "; ".join(tally.wrong[:2]) or "well"
+        self._say(
+            f"{tally.case}: {tally.fired} in {tally.times} rows, {time.monotonic() - begun:.0f} s: "
+            f"{told}"
+        )
+        return tally
+
+
+def stores(job: Job, name: str) -> None:
+    """A scenario of ingestion: every point of every step, troubles, and random moments."""
+    with store_scenarios.opened(name, job.folder / "worlds") as store:
+        with job.walked(store) as disturber:
+            for step in range(len(store.steps)):
+                job.disturb(disturber, step, disturber.cases(step), SAID["kill"])
+            for action in TROUBLES if name in TROUBLED else ():
+                for step in range(2):
+                    job.disturb(disturber, step, disturber.cases(step, action, "(before)"), SAID[action])
+            moments = disturber.moments(1, MOMENTS.get(name, 0))
+            if moments:
+                job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")
+
+
+def publishing(job: Job, name: str) -> None:
+    """Publishing alone: every point and every trouble."""
+    for kind in (Publish, PlainCopy):
+        with job.walked(kind(job.folder / kind.__name__)) as disturber:
+            for step in range(len(kind.steps)):
+                for action in ("kill", *TROUBLES):
+                    job.disturb(disturber, step, disturber.cases(step, action), SAID[action])
+
+
+def sample(job: Job, name: str) -> None:
+    """Whole runs of the sample; see `runs`."""
+    from tests.crash.retailer import WAY, Way
+    from tests.crash.runs import of_runs
+
+    with job.walked(Way(job.folder / "worlds", "sample", WAY)) as disturber:
+        for step, cases, what in of_runs(disturber, SAMPLE_MOMENTS):
+            job.disturb(disturber, step, cases, what)
+
+
+def without(job: Job, name: str) -> None:
+    """A safety is switched off: the matrix must find it out."""
+    from tests.crash.safeties import SAFETIES
+
+    tally = Tally(f"without {name}", job._outcome.seed)
+    wrong = SAFETIES[name](job, tally)
+    if not wrong:
+        job._outcome.faults.append(f"without {name} nothing was found wrong")
+    tally.wrong = []
+    tally.case += ": turns red" if wrong else ": STAYS GREEN"
+    job._outcome.tallies.append(tally)
+    job._say(f"{tally.case}: {wrong[:300]}")
+
+
+def state(job: Job, name: str) -> None:
+    """What other tests prove already: they are run, and counted."""
+    for path, chosen, said in (
+        ("ingest/test_ingest_state.py", "torn", "ingestion: a state row that is lost or torn"),
+        ("ingest/test_ingest_state.py", "clock", "ingestion: the clock set back an hour"),
+        ("crash/test_power_loss.py", "", "publish: fsync before the rename, and red without"),
+    ):
+        file = ROOT / "tests" / "python" / path
+        done = subprocess.run(
+            [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(file), "-k", chosen],
+            cwd=ROOT, capture_output=True, text=True,
+        )  # fmt: skip
+        passed = re.search(r"(\d+) passed", done.stdout)
+        tally = Tally(said, job._outcome.seed, times=int(passed[1]) if passed else 0)
+        if done.returncode:
+            tally.wrong.append(done.stdout[-500:])
+        job._outcome.tallies.append(tally)
+
+
+KINDS: dict[str, Callable[[Job, str], None]] = {
+    "sample": sample,
+    **dict.fromkeys(store_scenarios.STORES, stores),
+    "publish": publishing,
+    "state": state,
+}
+
+
+def names() -> list[str]:
+    """All jobs, the longest first."""
+    from tests.crash.safeties import SAFETIES
+
+    return [*KINDS, *SAFETIES]
+
+
+def run(chosen: list[str], folder: Path, seed: int, workers: int, say: Say) -> Outcome:
+    """Do the chosen jobs, some at a time."""
+    outcome, left, lock = Outcome(seed), list(chosen), threading.Lock()
+    begun = time.monotonic()
+
+    def work() -> None:
+        while True:
+            with lock:
+                if not left:
+                    return
+                name = left.pop(0)
+            job = Job(name, folder / re.sub(r"\W+", "-", name), outcome, say)
+            try:
+                KINDS.get(name, without)(job, name)
+            except Exception as error:
+                outcome.faults.append(f"{name}: {type(error).__name__}: {error}")
+                say(outcome.faults[-1])
+
+    threads = [threading.Thread(target=work) for _ in range(workers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    outcome.seconds = time.monotonic() - begun
+    return outcome

@@ -1,0 +1,229 @@
+"""Scenarios of whole runs: the sample retailer with few promotions, against the sample's oracle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from pathlib import Path
+
+import duckdb
+from copies import project_copy, thin_drop
+from homes import Home
+from test_sample_in_any_steps import MISSPELT, THIN, wrong
+
+from sample import Retailer
+from tests.crash.client import Client
+from tests.crash.engine import Scenario, WrongError
+from tests.crash.truth import SEED, Hashes, Truth, hashes
+
+FIRST = date(2017, 1, 3)
+RUN = ("run", "--quick-report")
+MENDED = {
+    "models/staging/pos/_pos__sources.yml": (
+        "accepted_values: [National, Private]",
+        f"accepted_values: [National, Private, {MISSPELT}]",
+    ),
+    "models/marts/dim_products.yml": (
+        "[National, Private, Unknown]",
+        f"[National, Private, {MISSPELT}, Unknown]",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step of a home's way.
+
+    Attributes:
+        name: what the table calls it.
+        words: the command, without `millrace`.
+        advance: days that pass before it.
+        mended: from here on the misspelt brand is taken.
+        stray: a table that no model makes lies in the marts, and half a snapshot beside the readers'.
+        killed_load: days that pass besides, whose load is killed before it is marked as finished.
+        well: the exit codes of the command where it is typed again.
+    """
+
+    name: str
+    words: tuple[str, ...] = RUN
+    advance: int = 0
+    mended: bool = False
+    stray: bool = False
+    killed_load: int = 0
+    well: tuple[int, ...] = (0,)
+
+    @property
+    def builds(self) -> bool:
+        """Whether the marts are the oracle's when it has ended."""
+        return self.words[0] in ("run", "build")
+
+
+@dataclass(frozen=True)
+class Stand:
+    """How things must stand after a step.
+
+    Attributes:
+        days: those at whose end everything was loaded, and each load finished.
+        mended_on: the day on which the misspelt brand's dead letters were replayed.
+        closed: how many dead letters are closed: replayed, discarded.
+        unfinished: rows of an unfinished load are in raw as well.
+    """
+
+    days: tuple[date, ...] = ()
+    mended_on: date | None = None
+    closed: tuple[int, int] = (0, 0)
+    unfinished: bool = False
+
+
+class Way(Scenario):
+    """A home that takes steps; its truths are the oracle's, by the days on which it loaded.
+
+    Args:
+        folder: its own; the home stays at one place in it, so dbt need not parse anew.
+        way: the steps.
+        edits: of the project, as `project_copy` has them: a safety that is switched off.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        name: str,
+        way: tuple[Step, ...],
+        edits: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
+        super().__init__(folder)
+        self.name, self.way = name, way
+        self.steps = tuple(step.name for step in way)
+        self._stands: list[Stand] = []
+        self._marts: list[Hashes] = []
+        self._published: list[Hashes] = []
+        self._truths: dict[Stand, Truth] = {}
+        self._projects = {
+            mended: project_copy(folder / f"project-{mended}", {**(edits or {}), **more})
+            for mended, more in ((False, {}), (True, MENDED))
+        }
+        self._thin = self.path / "sample_data" / "thin"
+
+    @property
+    def home(self) -> Home:
+        """The home."""
+        return Home(self.path, env={"MILLRACE_PROMO_PATH": str(self._thin)})
+
+    def change(self, step: int, client: Client) -> None:
+        now = self.way[step]
+        stand = self._stands[-1] if self._stands else Stand()
+        if not step:
+            self._pass(FIRST)
+            stand = Stand((FIRST,))
+        elif now.advance:
+            stand = replace(stand, days=(*stand.days, self._pass(now.advance)))
+        if now.killed_load:
+            self._pass(now.killed_load)
+            plan = {"point": "dlt: mark the load as finished (before)", "nth": 1, "action": "kill"}
+            load, cwd = ["millrace", "load"], self.cwd(step)
+            ended = client.run(load, self.env(), cwd, self.scratch(), plan=plan)
+            assert ended.fired
+        elif stand.unfinished:
+            stand = replace(stand, days=(*stand.days, self._clock()))
+        stand = replace(stand, unfinished=bool(now.killed_load))
+        if now.stray:
+            with duckdb.connect(str(self.home.marts)) as con:
+                con.execute("create table stray as select 1 as id")
+            (self.home.snapshot.parent / ".marts.duckdb.partial-1").write_bytes(b"half")
+        if now.words[:2] == ("dead-letters", "replay"):
+            stand = replace(stand, mended_on=stand.days[-1])
+            stand = replace(stand, closed=(self._truth(stand).misspelt, 0))
+        if now.words[:2] == ("dead-letters", "discard"):
+            dead = self._truth(stand).raw["pos.transactions"].dead
+            stand = replace(stand, closed=(stand.closed[0], dead))
+        self._stands.append(stand)
+
+    def _pass(self, what: date | int) -> date:
+        data = self.path / "sample_data"
+        retailer = Retailer(data, SEED)
+        if isinstance(what, date):
+            retailer.start(what)
+        else:
+            retailer.advance(what)
+        thin_drop(data / "drop", self._thin, f"where {THIN}")
+        return self._clock()
+
+    def _clock(self) -> date:
+        now = Retailer(self.path / "sample_data", SEED).clock()
+        assert now is not None
+        return now
+
+    def command(self, step: int) -> list[str]:
+        return ["millrace", *self.way[step].words]
+
+    def env(self) -> Mapping[str, str]:
+        return self.home.environment()
+
+    def cwd(self, step: int) -> Path:
+        return self._projects[any(step.mended for step in self.way[: step + 1])]
+
+    def well(self, step: int) -> tuple[int, ...]:
+        return self.way[step].well
+
+    def scratch(self) -> Path:
+        return self.path / ".millrace" / "dev"
+
+    def between(self, step: int) -> None:
+        """Readers see a whole snapshot, that of before or the new one, or none where none was."""
+        if not self.home.snapshot.exists():
+            assert not step, "the readers' snapshot is gone"
+            return
+        allowed = self._published[max(0, step - 1) : step + 1]
+        try:
+            seen = hashes(self.home.snapshot)
+        except duckdb.Error as error:
+            raise WrongError(f"the readers' snapshot cannot be read: {error}") from None
+        assert seen in allowed, "readers see neither the former snapshot nor the new one"
+
+    def check(self, step: int) -> int:
+        stand = self._stands[step]
+        truth = self._truth(stand)
+        rows = 0 if stand.unfinished else truth.check_raw(self.home, stand.closed)
+        marts, published = hashes(self.home.marts), hashes(self.home.snapshot)
+        if len(self._marts) == step:  # undisturbed; all others must come to the same
+            if self.way[step].builds:
+                odd = wrong(self.home, truth.con)  # type: ignore[arg-type]
+                assert not odd, f"not the oracle's: {odd}"
+            self._marts.append(marts)
+            self._published.append(published)
+        if marts != self._marts[step]:
+            odd = wrong(self.home, truth.con)  # type: ignore[arg-type]
+            names = [name for name, told in self._marts[step].items() if marts.get(name) != told]
+            raise WrongError(f"marts are not an undisturbed run's: {names}; the oracle: {odd}")
+        assert published == self._published[step], "what is published is not an undisturbed run's"
+        left = [path.name for path in self.home.snapshot.parent.glob(".marts*")]
+        assert not left or not self.way[step].builds, f"a partial copy is left: {left}"
+        return rows + sum(count for count, _ in marts.values())
+
+    def _truth(self, stand: Stand) -> Truth:
+        key = replace(stand, closed=(0, 0), unfinished=False)
+        if key not in self._truths:
+            self._truths[key] = Truth(key.days, key.mended_on)
+        return self._truths[key]
+
+
+WAY = (
+    Step("first run"),
+    Step("run, a day later", advance=1),
+    Step("thorough run, all pages", words=("run",)),
+    Step("run, nothing new"),
+    Step("run, a stray table in the marts", stray=True),
+    Step("replay", words=("dead-letters", "replay", "pos.products"), mended=True, well=(0, 2)),
+    Step("run after a replay", advance=1),
+    Step(
+        "discard",
+        words=("dead-letters", "discard", "pos.transactions", "--reason", "an old till"),
+        well=(0, 2),
+    ),
+    Step("load alone", words=("load",), advance=1),
+    Step("build beside an unfinished load", words=("build",), killed_load=1),
+    Step("run after that"),
+    Step("status", words=("status",)),
+)
+"""All that a home of the sample does. One more kind of step is a line here."""

@@ -1,0 +1,67 @@
+"""Which cases whole runs of the sample take: every point of theirs once, where it is cheapest."""
+
+import random
+from collections.abc import Iterator
+
+from tests.crash.engine import Case, Disturber
+
+# dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
+_TESTS = 12
+_ORDER = (1, 3, 11, 7, 5, 8, 2, 4, 0, 6, 9)
+"""Steps of `WAY`, so that a point is met in the quickest command that passes it."""
+
+STOPPED = (
+    "ops.journal.Journal.begin_step",
+    "dlt: mark the load as finished",
+    "dbt: model fct_baskets",
+    "ops.publish.publish: partial.replace",
+)
+
+
+def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case], str]]:
+    """(step, cases, what they are) for each line of the table."""
+    met: set[str] = set()
+    for step in _ORDER:
+        if step >= len(disturber.walked):
+            continue
+        cases = [case for case in disturber.cases(step) if _is_ours(case.point)]
+        cases = [case for case in cases if case.point not in met]
+        met.update(case.point for case in cases)
+        tests = _tests(disturber, step) if step == 1 else []
+        if cases:
+            yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
+    yield 1, disturber.moments(1, moments), f"SIGKILL at {moments} random moments"
+    yield 1, _at(disturber, "ops.journal.Journal.begin_step", "scratch"), (
+        "the scratch folder lost between two steps"
+    )
+    for action, what in (("io", "an I/O error"), ("full", "the disk full")):
+        chosen = [c for c in disturber.cases(1, action, "(before)") if c.point.startswith("ops.")]
+        yield 1, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
+    stopped = [case for start in STOPPED for case in _at(disturber, start, "stop")[:1]]
+    yield 1, stopped, "stopped, and woken after another start"
+
+
+def _is_ours(point: str) -> bool:
+    """Ingestion is met where it is quick; of dbt, what lasts counts, and its end is its commit."""
+    if point.startswith(("ingest.", "dlt:")):
+        return False
+    if point.startswith("dbt: "):
+        kept = ("dbt: model", "dbt: snapshot", "dbt: seed", "dbt: commit")
+        return point.startswith(kept) and point.endswith("(after)")
+    return True
+
+
+def _tests(disturber: Disturber, step: int) -> list[Case]:
+    found = [p for p in disturber.walked[step].counts if p.startswith(("dbt: test", "dbt: unit"))]
+    dice: random.Random = disturber.dice
+    return [Case(point) for point in dice.sample(found, min(_TESTS, len(found)))]
+
+
+def _at(disturber: Disturber, start: str, action: str) -> list[Case]:
+    """Each pass, in the run a day later, of the point whose name begins so."""
+    return [
+        Case(point, nth, action)
+        for point, count in disturber.walked[1].counts.items()
+        if point.startswith(start) and point.endswith("(before)")
+        for nth in range(1, count + 1)
+    ]

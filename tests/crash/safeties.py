@@ -1,0 +1,85 @@
+"""Each safety switched off, in the scenario that it is there for: what the matrix finds wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.crash import store_scenarios, switches
+from tests.crash.engine import Case, Disturber, Scenario, Tally, WrongError
+from tests.crash.readers import Publish
+
+if TYPE_CHECKING:
+    from tests.crash.matrix import Job
+
+FINISHED = (
+    "inner join {{ raw.incorporate(path={'identifier': '_dlt_loads'}) }} as closed\n"
+    "        on book._dlt_load_id = closed.load_id\n"
+    "    where closed.status = 0 and book.table_name"
+)
+MARKED = "dlt: mark the load as finished (before)"
+
+
+def _tried(
+    job: Job, scenario: Scenario, switch: str, step: int, case: Case, tally: Tally
+) -> str:
+    """What goes wrong with the case when the safety is off, and only then."""
+    with job.walked(scenario, switch) as disturber:
+        disturber.disturb(step, [case], tally)
+    return "; ".join(tally.wrong)
+
+
+def undo(job: Job, tally: Tally) -> str:
+    with store_scenarios.opened("append", job.folder / "worlds") as store:
+        return _tried(job, store, "undo", 1, Case(MARKED), tally)
+
+
+def package(job: Job, tally: Tally) -> str:
+    with store_scenarios.opened("append", job.folder / "worlds") as store:
+        return _tried(job, store, "package", 1, Case(switches.BETWEEN_PACKAGES), tally)
+
+
+def rename(job: Job, tally: Tally) -> str:
+    scenario = Publish(job.folder / "worlds")
+    return _tried(job, scenario, "rename", 1, Case(switches.HALF_PUBLISHED), tally)
+
+
+def dedup(job: Job, tally: Tally) -> str:
+    edits = {"macros/newest_versions.sql": ("where _rank = 1", "where _rank > 0")}
+    return _edited(job, edits, tally)
+
+
+def finished(job: Job, tally: Tally) -> str:
+    edits = {
+        "macros/finished_loads.sql": (
+            FINISHED, FINISHED.replace("inner", "left").replace("closed.status = 0 and ", "")
+        )
+    }  # fmt: skip
+    return _edited(job, edits, tally)
+
+
+def _edited(job: Job, edits: dict[str, tuple[str, str]], tally: Tally) -> str:
+    """Three days of the sample, and a build beside an unfinished load."""
+    from tests.crash.retailer import WAY, Step, Way
+
+    way = (WAY[0], *(step for step in WAY if step.name in ("load alone", BESIDE)))
+    tally.times += 1
+    try:
+        with job.walked(Way(job.folder / "worlds", "sample", way, edits), "none"):
+            return ""
+    except WrongError as error:
+        return str(error)
+    except AssertionError as error:
+        return str(error)
+
+
+BESIDE = "build beside an unfinished load"
+SAFETIES: dict[str, Callable[[Job, Tally], str]] = {
+    "undoing unfinished loads": undo,
+    "dead letters in the load of their rows": package,
+    "the atomic rename": rename,
+    "the rank of versions": dedup,
+    "the filter of finished loads": finished,
+}
+"""Safety to what finds its loss. One more is a switch (or an edit of the project) and a line."""

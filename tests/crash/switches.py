@@ -1,0 +1,69 @@
+"""What a child can do without: a safety, to show that the matrix then turns red; or a comfort."""
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tests.crash.control import Control
+
+HALF_PUBLISHED = "without: half of the snapshot is written"
+BETWEEN_PACKAGES = "without: the rows are in, their dead letters are not"
+
+
+def off(name: str, control: Control) -> None:
+    """Take this away in this process."""
+    {"undo": _undo, "rename": _rename, "package": _package, "kernel_copy": _kernel_copy}[name](
+        control
+    )
+
+
+def _undo(control: Control) -> None:
+    """Rows of loads that did not finish stay."""
+    from ingest.destination import Destination
+
+    Destination._undo = lambda self: None  # type: ignore[method-assign]
+
+
+def _rename(control: Control) -> None:
+    """The snapshot is written where readers read, as a plain copy would."""
+    rename = Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        if Path(target).name != "marts.duckdb":
+            return rename(self, target)
+        with self.open("rb") as source, Path(target).open("wb") as out:
+            out.write(source.read(self.stat().st_size // 2))
+            out.flush()
+            control.at(HALF_PUBLISHED)
+            shutil.copyfileobj(source, out)
+        self.unlink()
+        return Path(target)
+
+    Path.replace = replace  # type: ignore[method-assign, assignment]
+
+
+def _package(control: Control) -> None:
+    """Dead letters come in a load package of their own, after that of their rows."""
+    from ingest.destination import Destination
+
+    whole = Destination.commit
+
+    def commit(self: Destination, number: int, parts: Any, states: Any) -> None:
+        given = list(parts)
+        dead = [part for part in given if part.table == "_dead_letters" and number]
+        whole(self, number, [part for part in given if part not in dead], states)
+        if dead:
+            control.at(BETWEEN_PACKAGES)
+            whole(self, number, dead, {})
+
+    Destination.commit = commit  # type: ignore[method-assign]
+
+
+def _kernel_copy(control: Control) -> None:
+    """No safety: on many disks the kernel cannot copy a file."""
+
+    def refuse(*_: object) -> int:
+        raise OSError("not on this file system")
+
+    os.copy_file_range = refuse  # type: ignore[assignment]
