@@ -31,6 +31,7 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
 	$(BIN)/python -m tests.bench load
 	$(BIN)/python -m tests.bench ticks
+	$(BIN)/python -m tests.bench publish
 
 docs: .venv/installed  ## write the start page, the dbt docs and the quality report
 	@$(BIN)/millrace report

@@ -1,16 +1,18 @@
-"""`python -m tests.bench load|ticks`: the benchmarks, as a table and as JSON."""
+"""`python -m tests.bench load|ticks|publish`: the benchmarks, as a table and as JSON."""
 
 import argparse
+import contextlib
 import json
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, ticks
+from tests.bench import ingest, publish, ticks
 from tests.bench.measure import BenchError
 
 
@@ -32,10 +34,13 @@ def main() -> int:
     tick.add_argument("--rows", type=int, default=10_000)
     tick.add_argument("--nodes", type=int, default=0, help="also so many of the slowest dbt nodes")
     tick.add_argument("--home", type=Path, help="work here and leave it; with one --times only")
+    snapshot = kinds.add_parser("publish", help="a publish for growing history, side by side")
+    snapshot.add_argument("--times", type=int, action="append", help="histories; 1, 4 and 16")
+    snapshot.add_argument("--rounds", type=int, default=3)
     given = words.parse_args()
     console = Console(highlight=False)
     try:
-        data = _load(given, console) if given.kind == "load" else _ticks(given, console)
+        data = {"load": _load, "ticks": _ticks, "publish": _publish}[given.kind](given, console)
     except BenchError as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -69,6 +74,24 @@ def _ticks(given: argparse.Namespace, console: Console) -> Any:
             f"× {more['times']} history: a busy tick takes {wall:.2f} × by the clock, {cpu:.2f} × "
             "by CPU (aim ≤ 1.5 for × 10)"
         )
+    return found
+
+
+def _publish(given: argparse.Namespace, console: Console) -> Any:
+    found = {}
+    with contextlib.ExitStack() as stack:
+        folders = [Path(tempfile.gettempdir())]
+        try:
+            folders.append(stack.enter_context(publish.sharing_blocks()))
+        except publish.SkippedError as error:
+            console.print(str(error))
+        for folder in folders:
+            kind, histories = publish.kind_of(folder), given.times or [1, 4, 16]
+            one = [publish.run(folder, n, given.rounds, console.print) for n in histories]
+            heads = [f"× {each['times']}, {each['bytes'] / 1e6:,.0f} MB" for each in one]
+            title = f"publish on {kind}, medians of {given.rounds}"
+            _show(console, title, ["", *heads, "s a GB"], publish.table(one))
+            found[kind] = one
     return found
 
 

@@ -6,8 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -16,39 +14,6 @@ import pytest
 from ops.publish import SNAPSHOT, PublishError, publish
 
 ROWS = 10_000
-
-READER = """
-import sys, time
-from pathlib import Path
-import duckdb
-
-path, stop = Path(sys.argv[1]), Path(sys.argv[2])
-ONE = {"threads": 1}
-LOOK = ("select (select min(v) || '-' || max(v) || '/' || count(*) from a),"
-        " (select min(v) || '-' || max(v) || '/' || count(*) from b)")
-def look(connection):
-    a, b = connection.execute(LOOK).fetchone()
-    assert a == b, f"a mix: {a} and {b}"
-    assert len(set(a.split("/")[0].split("-"))) == 1, f"half a table: {a}"
-    return a
-kept = duckdb.connect(path, read_only=True, config=ONE) if sys.argv[3] == "kept" else None
-first = look(kept) if kept else None
-print("ready", flush=True)
-seen, looks, faults = set(), 0, []
-while not stop.exists():
-    try:
-        if kept:
-            assert look(kept) == first, f"the kept connection moved on from {first}"
-        else:
-            with duckdb.connect(path, read_only=True, config=ONE) as fresh:
-                seen.add(look(fresh))
-    except Exception as error:
-        faults.append(f"{type(error).__name__}: {error}".splitlines()[0])
-    looks += 1
-    time.sleep(0.01)
-print(looks, len(seen), len(faults), sep="\\n")
-print("\\n".join(faults[:3]))
-"""
 
 PUBLISHER = """
 import sys
@@ -90,66 +55,6 @@ def value(snapshot: Path) -> int:
         rows = connection.execute("select v from a union select v from b").fetchall()
     assert len(rows) == 1
     return int(rows[0][0])
-
-
-def copy_over(marts: Path, published: Path) -> None:
-    """The way not to do it: no rename. It pauses, as a copy of some gigabytes takes its time."""
-    with marts.open("rb") as source, (published / SNAPSHOT).open("wb", buffering=0) as copy:
-        while piece := source.read(1 << 16):
-            copy.write(piece)
-            time.sleep(0.005)
-
-
-@dataclass(frozen=True)
-class Watch:
-    """What a polling reader saw: looks, different versions, faults, the first faults."""
-
-    looks: int
-    versions: int
-    faults: int
-    what: str
-
-
-def watched(
-    tmp_path: Path, deliver: Callable[[Path, Path], object], times: int
-) -> tuple[Watch, Watch]:
-    """Two processes read through `times` publishes: always afresh, and on one connection.
-
-    Two, because connections of one process share what the first of them opened.
-    """
-    marts, published, stop = tmp_path / "m.duckdb", tmp_path / "published", tmp_path / "stop"
-    build(marts, 0)
-    publish(marts, published)
-    readers = []
-    for manner in ("fresh", "kept"):
-        reader = subprocess.Popen(
-            [sys.executable, "-c", READER, str(published / SNAPSHOT), str(stop), manner],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        assert reader.stdout is not None
-        assert reader.stdout.readline() == "ready\n"
-        readers.append(reader)
-    for version in range(1, times + 1):
-        build(marts, version)
-        deliver(marts, published)
-    stop.touch()
-    fresh, kept = (reader.communicate(timeout=20)[0].split("\n", 3) for reader in readers)
-    return (Watch(*map(int, fresh[:3]), fresh[3]), Watch(*map(int, kept[:3]), kept[3]))
-
-
-def test_readers_polling_through_100_publishes_see_whole_snapshots(tmp_path: Path) -> None:
-    fresh, kept = watched(tmp_path, publish, 100)
-    assert (fresh.faults, kept.faults) == (0, 0), fresh.what + kept.what
-    assert min(fresh.looks, kept.looks) >= 100
-    assert fresh.versions >= 30
-    assert value(tmp_path / "published" / SNAPSHOT) == 100
-
-
-def test_the_same_readers_catch_a_publish_without_a_rename(tmp_path: Path) -> None:
-    fresh, _ = watched(tmp_path, copy_over, 15)
-    assert fresh.faults > 0
 
 
 def test_a_kill_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path) -> None:
