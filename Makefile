@@ -32,6 +32,7 @@ bench: .venv/installed packages  ## measure Millrace beside its rivals; takes so
 	$(BIN)/python -m tests.bench load
 	$(BIN)/python -m tests.bench ticks
 	$(BIN)/python -m tests.bench publish
+	$(BIN)/python -m tests.bench points
 
 docs: .venv/installed  ## write the start page, the dbt docs and the quality report
 	@$(BIN)/millrace report

@@ -86,7 +86,11 @@ class History:
         points = self.points()
         # a piece that no point names may be torn by a kill, so it is not relied on
         whole = set[str]().union(*(point.pieces() for point in points))
-        kept = {name: self._cut(file, whole) for name, file in files.items()}
+        try:
+            kept = {name: self._cut(file, whole) for name, file in files.items()}
+        except OSError:
+            self.prune(len(points))  # a full disk must not stay full of what is no point
+            raise
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         point = Point(run_id, at, about, kept)
         there = {each.name: each for each in points}

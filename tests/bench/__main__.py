@@ -1,4 +1,4 @@
-"""`python -m tests.bench load|ticks|publish`: the benchmarks, as a table and as JSON."""
+"""`python -m tests.bench load|ticks|publish|points`: the benchmarks, as a table and as JSON."""
 
 import argparse
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, publish, ticks
+from tests.bench import ingest, points, publish, ticks
 from tests.bench.measure import BenchError
 
 
@@ -37,10 +37,13 @@ def main() -> int:
     snapshot = kinds.add_parser("publish", help="a publish for growing history, side by side")
     snapshot.add_argument("--times", type=int, action="append", help="histories; 1, 4 and 16")
     snapshot.add_argument("--rounds", type=int, default=3)
+    kept = kinds.add_parser("points", help="what it costs to be able to rewind")
+    kept.add_argument("--days", type=int, default=10, help="runs, each with a day's delivery")
     given = words.parse_args()
     console = Console(highlight=False)
     try:
-        data = {"load": _load, "ticks": _ticks, "publish": _publish}[given.kind](given, console)
+        of_kind = {"load": _load, "ticks": _ticks, "publish": _publish, "points": _points}
+        data = of_kind[given.kind](given, console)
     except BenchError as error:
         console.print(str(error), style="red", markup=False)
         return 1
@@ -92,6 +95,15 @@ def _publish(given: argparse.Namespace, console: Console) -> Any:
             title = f"publish on {kind}, medians of {given.rounds}"
             _show(console, title, ["", *heads, "s a GB"], publish.table(one))
             found[kind] = one
+    return found
+
+
+def _points(given: argparse.Namespace, console: Console) -> Any:
+    found = points.run(given.days, console.print)
+    heads = ["run", "takes", "its point", "MB", "MB stored", "s a GB"]
+    _show(console, "a point after each run", heads, points.table(found))
+    for said in points.verdicts(found):
+        console.print(said)
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from pathlib import Path
 
@@ -120,3 +121,26 @@ def test_the_present_is_a_point_for_as_long_as_its_marks_hold(tmp_path: Path) ->
     history.note(history.points()[0], "marks")
     assert history.present("marks") == history.points()[0]
     assert history.present("others") is None
+
+
+def test_a_full_disk_keeps_the_points_there_are_and_stays_no_fuller(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    history, file = History(tmp_path / "h"), tmp_path / "file"
+    content = keep(history, "one", file, block())
+    before, write = size(tmp_path / "h"), Path.write_bytes
+    file.write_bytes(content + block() + block())
+    left = iter([True])
+
+    def full(path: Path, piece: bytes) -> int:
+        if next(left, False):
+            return write(path, piece)
+        write(path, piece[:100])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with file.open("rb") as opened, pytest.raises(OSError, match="No space"):
+        history.keep("two", {}, {"file": opened})
+    assert size(tmp_path / "h") == before
+    assert [point.name for point in history.points()] == ["one"]
+    assert restored(history, "one", tmp_path / "back") == content

@@ -19,7 +19,7 @@ import pytest
 
 from ops.publish import SNAPSHOT, publish
 
-TIMES = 1_000 if os.environ.get("MILLRACE_TEST_SEEDS") else 60
+TIMES = 1_000 if os.environ.get("MILLRACE_TEST_SEEDS") else 40
 
 
 def build(marts: Path, version: int) -> None:
