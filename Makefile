@@ -11,16 +11,19 @@ export ANONYMOUS_TRACKING_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench docs clean lock packages
+.PHONY: help run test crash-test lint bench docs clean lock packages
 
 help:  ## list these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: .venv/installed  ## run the whole pipeline on the sample retailer
 	@$(BIN)/millrace sample demo
 
 test: .venv/installed packages  ## prove it: every test, the dbt project's own among them
 	$(BIN)/pytest -n 2 --dist loadgroup
+
+crash-test: .venv/installed packages  ## kill it everywhere, under half an hour; writes docs/crash-matrix.md
+	$(BIN)/python -m tests.crash
 
 lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 	$(BIN)/ruff check .

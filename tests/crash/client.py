@@ -15,7 +15,7 @@ from tests.crash.control import read_report
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
-PATHS = (ROOT, *(ROOT / "tests" / "python" / name for name in ("", "ingest", "pipeline")))
+PATHS = (ROOT, *(ROOT / "tests" / "python" / name for name in ("", "ingest", "pipeline", "models")))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 ACTIONS = ("kill", "io", "full", "scratch", "stop")
-"""SIGKILL; an I/O error once; a disk that is full from here on; the scratch folder deleted; SIGSTOP."""
+"""SIGKILL; an I/O error once; a disk full from here on; the scratch folder deleted; SIGSTOP."""
 
 _DATABASE = (".execute", "executemany", "begin(", "commit(", "checkpoint", "duckdb.connect")
 
@@ -43,7 +43,7 @@ class Control:
 
     def end(self, counts: Path) -> None:
         """Write down how often each point was passed; first passes first."""
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+        _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         counts.write_text(json.dumps(self.counts))
 

@@ -42,7 +42,7 @@ CASES = {
 
 EXCEPTIONS = {
     "ops.hub.": "fetches dbt packages into a folder of its own: an installation, no run",
-    "ops.packages.": "installs dbt packages, whole or not at all: tests/python/ops/test_packages.py",
+    "ops.packages.": "installs dbt packages, whole or not at all: see its own tests",
     "ops.package_files.": "the same",
     "ops.cli_run._traced:": "the trace of a fault that nobody foresaw, beside all data",
     "ops.dbt.Dbt.run: write(": "of a second build in one process; it only tells what came of it",

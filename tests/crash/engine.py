@@ -7,8 +7,10 @@ again and again, from a copy of how things stood before its command.
 
 import random
 import shutil
+import time
+import traceback
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,7 @@ from tests.crash.client import Client, Ended
 
 IN_A_ROW = 5
 KILLED = -9
+HELD = 5
 
 
 class WrongError(AssertionError):
@@ -31,6 +34,8 @@ class Case:
     nth: int = 1
     action: str = "kill"
     seconds: float | None = None
+    goes_on: bool = False
+    """The command itself must end well all the same."""
 
     def __str__(self) -> str:
         if self.seconds is not None:
@@ -122,6 +127,8 @@ class Tally:
     before: list[int] = field(default_factory=list)
     after: list[int] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
+    red: str = ""
+    """What was found wrong, as it had to be: a safety was off."""
 
 
 class Disturber:
@@ -151,8 +158,6 @@ class Disturber:
 
     def walk(self) -> None:
         """All steps undisturbed, each checked; what they leave is kept for `disturb`."""
-        import time
-
         for step, name in enumerate(self.scenario.steps):
             self.scenario.change(step, self.client)
             self.scenario.keep(step)
@@ -221,15 +226,14 @@ class Disturber:
             tally.rows += self.scenario.check(step)
         except AssertionError as error:
             told = ", then ".join(map(str, fired)) or ", ".join(map(str, row))
-            tally.wrong.append(f"{self.scenario.name}, {self.scenario.steps[step]}: {told}: {error}")
+            where = f"{self.scenario.name}, {self.scenario.steps[step]}"
+            tally.wrong.append(f"{where}: {told}: {_said_by(error)}")
         tally.times += 1
         tally.fired += len(fired)
         self.points.update(case.point for case in fired if case.point)
         return fired, counts
 
-    def _row(
-        self, step: int, row: list[Case], tally: Tally, fired: list[Case]
-    ) -> dict[str, int]:
+    def _row(self, step: int, row: list[Case], tally: Tally, fired: list[Case]) -> dict[str, int]:
         for case in row:
             ended = self._run(step, case)
             if ended.stopped:
@@ -243,6 +247,8 @@ class Disturber:
                                  f"{self._said()}")  # fmt: skip
             if case in fired and case.action == "kill" and ended.code != KILLED:
                 raise WrongError(f"{case} fired, and it ended with {ended.code}")
+            if case.goes_on and ended.code:
+                raise WrongError(f"{case}: it ended with {ended.code}\n{self._said()}")
             self.scenario.between(step)
             if not ended.code:
                 break
@@ -255,11 +261,16 @@ class Disturber:
     def _woken(self, step: int, ended: Ended) -> Ended:
         """While it is stopped someone else types the same; then it goes on.
 
-        A lease may let the other take over meanwhile. Whichever of the two has the run, the other
-        must end without a trace, which `check` sees; a takeover is a line here, not a new case.
+        The other is told who holds the lock, or takes over where a lease has run out; then the
+        woken one must end without a trace, which `check` sees.
         """
-        self._run(step)
-        return self.client.resume(ended)
+        other = self._run(step)
+        if other.code not in (0, HELD):
+            raise WrongError(f"beside a stopped run the other ended with {other.code}")
+        woken = self.client.resume(ended)
+        if other.code == HELD and woken.code:
+            raise WrongError(f"stopped and woken, it ended with {woken.code}\n{self._said()}")
+        return woken
 
     def _run(self, step: int, case: Case | None = None) -> Ended:
         plan: dict[str, Any] | None = None
@@ -280,7 +291,7 @@ class Disturber:
         return "\n".join(list(self.client.said)[-15:])
 
 
-def chunks(cases: list[Case], size: int) -> Iterator[list[Case]]:
-    """The cases in rows of a size."""
-    for start in range(0, len(cases), size):
-        yield cases[start : start + size]
+def _said_by(error: AssertionError) -> str:
+    """The error's words, or the assertion itself where it has none."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return str(error) or f"{Path(last.filename).name}: {last.line}"

@@ -1,4 +1,4 @@
-"""Imports the modules of `ingest` and `ops` with the points in them; no other process ever sees that."""
+"""Imports `ingest` and `ops` with the points in them, in a process that asks for it."""
 
 import sys
 from collections.abc import Sequence

@@ -162,7 +162,7 @@ def _named(function: ast.expr) -> tuple[str, str]:
 
 
 def _writes(node: ast.Call) -> bool:
-    modes = [a for a in (*node.args, *(k.value for k in node.keywords if k.arg == "mode"))]
+    modes = [*node.args, *(word.value for word in node.keywords if word.arg == "mode")]
     return any(
         isinstance(mode, ast.Constant)
         and isinstance(mode.value, str)

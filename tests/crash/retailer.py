@@ -40,7 +40,7 @@ class Step:
         words: the command, without `millrace`.
         advance: days that pass before it.
         mended: from here on the misspelt brand is taken.
-        stray: a table that no model makes lies in the marts, and half a snapshot beside the readers'.
+        stray: a table that no model makes lies in the marts, half a snapshot beside the readers'.
         killed_load: days that pass besides, whose load is killed before it is marked as finished.
         well: the exit codes of the command where it is typed again.
     """

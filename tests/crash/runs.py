@@ -31,9 +31,8 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         if cases:
             yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
     yield 1, disturber.moments(1, moments), f"SIGKILL at {moments} random moments"
-    yield 1, _at(disturber, "ops.journal.Journal.begin_step", "scratch"), (
-        "the scratch folder lost between two steps"
-    )
+    between = _at(disturber, "ops.journal.Journal.begin_step", "scratch")
+    yield 1, between, "the scratch folder lost between two steps, and the run goes on"
     for action, what in (("io", "an I/O error"), ("full", "the disk full")):
         chosen = [c for c in disturber.cases(1, action, "(before)") if c.point.startswith("ops.")]
         yield 1, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
@@ -60,7 +59,7 @@ def _tests(disturber: Disturber, step: int) -> list[Case]:
 def _at(disturber: Disturber, start: str, action: str) -> list[Case]:
     """Each pass, in the run a day later, of the point whose name begins so."""
     return [
-        Case(point, nth, action)
+        Case(point, nth, action, goes_on=True)
         for point, count in disturber.walked[1].counts.items()
         if point.startswith(start) and point.endswith("(before)")
         for nth in range(1, count + 1)

@@ -42,7 +42,7 @@ def main() -> None:
 
 
 def _warm_up(control: Control) -> None:
-    import dbt.adapters.duckdb  # noqa: F401  what a run would import before it begins
+    import dbt.adapters.duckdb
     import dbt.cli.main  # noqa: F401
 
     import ops.cli

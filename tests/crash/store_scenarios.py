@@ -3,6 +3,7 @@
 import gzip
 import json
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -27,7 +28,7 @@ class Database(Store):
     names: tuple[str, ...] = ("lines",)
 
     def put(self, name: str, *made: tuple[Any, ...]) -> None:
-        """Insert rows, or put them in place of those of the same id; note what must come of them."""
+        """Insert rows, or put them in place of those of the same id, and know them."""
         known = self.known.setdefault(name, Known(tuple(LINES)))
         with closing(sqlite3.connect(self.path / "shop.sqlite")) as con, con:
             con.execute(f"create table if not exists {name} (id primary key, amount, updated_at)")
@@ -35,12 +36,13 @@ class Database(Store):
         good = [row for row in made if row[1] >= 0]
         known.rows += good
         known.dead[NEGATIVE] += len(made) - len(good)
-        known.dead += type(known.dead)()
+        known.dead += Counter()  # without those that are none
 
     def declare(self, rule: str = "amount >= 0", **given: Any) -> None:
         """Write the declaration of all tables."""
         columns = {**LINES, "amount": {"data_type": "integer", "check": rule}}
-        made = [table(name, columns, max_dead=1, primary_key=["id"], **given) for name in self.names]
+        given = {"max_dead": 1, "primary_key": ["id"], **given}
+        made = [table(name, columns, **given) for name in self.names]
         url = f"sqlite:///{self.path / 'shop.sqlite'}"
         self.project.declare(source("shop", *made, kind="sql", url=url))
 
@@ -130,7 +132,7 @@ class Letters(Database):
 
 
 class Files(Store):
-    """A drop: text, packed text, Parquet and lines of JSON; a torn line; a file that comes twice."""
+    """A drop: text, packed text, Parquet, lines of JSON; torn lines; a file that comes twice."""
 
     name = "files"
     steps = ("first files", "more files, one under another name")

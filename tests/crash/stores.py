@@ -1,4 +1,4 @@
-"""Scenarios of ingestion alone. What raw must hold is known from what each one put at its source."""
+"""Scenarios of ingestion alone: what raw must hold is known from what was put at the source."""
 
 import json
 import os
@@ -112,22 +112,21 @@ def settled(con: duckdb.DuckDBPyConnection, source: str) -> dict[str, Any]:
     return state
 
 
-def _same(
-    con: duckdb.DuckDBPyConnection, name: str, known: Known, state: Mapping[str, Any]
-) -> int:
+def _same(con: duckdb.DuckDBPyConnection, name: str, known: Known, state: Mapping[str, Any]) -> int:
     """Raw holds just what is known of the table; how many rows that is."""
     columns = ", ".join(known.columns)
-    con.execute(f"create or replace temp table known as select {columns} from raw_shop.{name} limit 0")
+    raw = f"select {columns} from raw_shop.{name}"
+    con.execute(f"create or replace temp table known as {raw} limit 0")
     if known.rows:
         marks = ", ".join("?" * len(known.columns))
         con.executemany(f"insert into known values ({marks})", known.rows)
-    one = f"select count(*), count(distinct r), max(r::varchar) from (select {columns} from {{}}) as r"
-    found = con.execute(one.format(f"raw_shop.{name}")).fetchall()[0]
-    wanted = con.execute(one.format("known")).fetchall()[0]
+    one = "select count(*), count(distinct r), max(r::varchar) from ({}) as r"
+    found = con.execute(one.format(raw)).fetchall()[0]
+    wanted = con.execute(one.format("from known")).fetchall()[0]
     told = "rows, different ones, the greatest"
     assert found == wanted, f"raw.{name}, {told}: {found}, not {wanted}"
     for more, fewer in (("raw", "known"), ("known", "raw")):
-        sides = {"raw": f"(select {columns} from raw_shop.{name})", "known": "known"}
+        sides = {"raw": f"({raw})", "known": "known"}
         odd = con.execute(f"from {sides[more]} except all from {sides[fewer]} limit 3").fetchall()
         assert not odd, f"only in {more} of {name}: {odd}"
     dead = Counter(

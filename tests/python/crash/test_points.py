@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.crash import points
 from tests.crash.control import Control
 from tests.crash.coverage import CASES, EXCEPTIONS, covered, excepted
