@@ -73,9 +73,10 @@ class Killed:
     @property
     def told_of(self) -> str:
         """In words."""
+        done = sum(result.resource_type != "unit_test" for result, _ in self.results)
         return (
-            f"the build of {self.plan.run_id} was killed when {len(self.results)} of "
-            f"{self.total or 'its'} nodes had finished: it is gone on with"
+            f"the build of {self.plan.run_id} was killed when {done} of {self.total or 'its'} "
+            "nodes had finished: it is gone on with"
         )
 
 

@@ -75,7 +75,8 @@ class Dbt:
                 self._settings.guard()
                 total = event.data.node_count
             elif event.info.name == "NodeFinished":
-                done += 1
+                # dbt does not count unit tests and hooks among its nodes
+                done += event.data.node_info.resource_type in _BUILT[:-1]
                 on_node(_of_event(event.data), done, max(done, total))
 
         target = ["--target", self._settings.target]

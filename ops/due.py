@@ -62,6 +62,8 @@ def _build(facts: Facts) -> list[str]:
         why.append("no build has gone well yet")
     elif before.project != facts.project:
         why.append("the project was edited since the last good build")
+    elif before.anew_owed:
+        why.append("rows were made by an edit that was taken back: everything is built anew")
     if facts.goes_on:
         why.append(facts.goes_on)
     elif before.spoiled:

@@ -123,6 +123,7 @@ class Journal:
     def start(self, run_id: str, command: str, target: str) -> None:
         """Begin a run. Runs that are still open were killed: the lock is ours now."""
         with self._open() as con:
+            con.begin()
             con.execute(_TABLES)
             con.execute("update millrace.runs set status = 'killed' where status = 'running'")
             con.execute("update millrace.steps set status = 'killed' where status = 'running'")
@@ -130,6 +131,7 @@ class Journal:
                 "insert into millrace.runs values (?, ?, ?, ?, null, 'running', null)",
                 [run_id, command, target, now()],
             )
+            con.commit()
 
     def finish(self, run_id: str, status: str, exit_code: int) -> None:
         """End a run."""
@@ -143,8 +145,10 @@ class Journal:
     def forget(self, run_id: str) -> None:
         """Take out a run that found nothing to do, so that an idle loop leaves no trail."""
         with self._open() as con:
+            con.begin()
             for table in ("runs", "steps", "node_results"):
                 con.execute(f"delete from millrace.{table} where run_id = ?", [run_id])
+            con.commit()
 
     def begin_step(self, run_id: str, step: str, started_at: datetime) -> None:
         """A step begins. If nothing ends it, the next run finds that it was killed."""
@@ -223,7 +227,7 @@ class Journal:
     def before(self) -> Before:
         """How things stand after the runs so far."""
         with self._open() as con:
-            return how_things_stand(con)
+            return how_things_stand(con, nobody=self._read_only)
 
     def built(self, run_id: str, loads: dict[tuple[str, str], int], marks: dict[str, str]) -> None:
         """A build of these loads passed all its tests, and left these marks; all or nothing."""

@@ -139,7 +139,7 @@ class Builds:
             return Plan(run_id, token, project, loads, was.whole, was.anew, was.deep)
         before = self._journal.before()
         touched = before.marts != mark(self._settings.marts)
-        whole = before.project != project or before.spoiled or touched
+        whole = before.project != project or before.spoiled or touched or before.anew_owed
         # other SQL makes other rows, of old loads too; and marts may have outlived their warehouse
         anew = before.anew_owed or (before.project or "").split()[:1] != project.split()[:1]
         return Plan(run_id, token, project, loads, whole, anew, False)

@@ -26,7 +26,8 @@ select project, marts, elementary, thorough,
     coalesce(good.anew = 'owed', false),
     exists (
         from millrace.steps
-        where step = 'build' and status in ('failed', 'killed') and started_at > good.at
+        where step = 'build' and started_at > good.at
+            and (status in ('failed', 'killed') or (status = 'running' and $nobody))
     ),
     project is not null and coalesce(done.published < good.at, true),
     coalesce(done.reported < done.published, done.published is not null),
@@ -65,7 +66,13 @@ class Before:
     unpaged: bool
 
 
-def how_things_stand(con: duckdb.DuckDBPyConnection) -> Before:
-    """What the journal in this warehouse comes to."""
-    project, marts, elementary, thorough, *flags = con.execute(_BEFORE).fetchall()[0]
+def how_things_stand(con: duckdb.DuckDBPyConnection, *, nobody: bool) -> Before:
+    """What the journal in this warehouse comes to.
+
+    Args:
+        con: the warehouse.
+        nobody: no run is at work, so what seems to run was killed.
+    """
+    found = con.execute(_BEFORE, {"nobody": nobody}).fetchall()[0]
+    project, marts, elementary, thorough, *flags = found
     return Before(project, marts, elementary, thorough, *map(bool, flags))

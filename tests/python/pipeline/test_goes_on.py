@@ -30,7 +30,11 @@ AT = 0.9
 TWICE = 0.15
 """The share of a whole build's seconds that may be built once more."""
 
-NODES = "('model', 'seed', 'snapshot', 'test', 'unit_test')"
+BUILT = """millrace.node_results join (select run_id, finished_at as ended from millrace.steps
+    where step = 'build') using (run_id)
+    where resource_type in ('model', 'seed', 'snapshot', 'test', 'unit_test')
+    and (ended is null or finished_at <= ended)"""
+"""The nodes of builds, without the trained tests that come with the report."""
 
 
 def build_log(home: Home) -> Path:
@@ -55,8 +59,7 @@ def twice(home: Home) -> float:
         f"""with ordered as (select run_id, row_number() over (order by started_at desc) as nth
             from millrace.runs),
         built as (select unique_id, nth, execution_seconds
-            from millrace.node_results join ordered using (run_id)
-            where resource_type in {NODES}),
+            from ordered join (from {BUILT}) using (run_id)),
         before as (select * from built where nth = 2),
         last as (select * from built where nth = 1)
         select
@@ -78,9 +81,7 @@ def stamps(home: Home) -> list[tuple[int, int]]:
 @pytest.fixture(scope="module")
 def late(settled: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home whose first run died at 90 % of its build. Take a copy."""
-    total = settled.query(
-        f"select count(*) from millrace.node_results where resource_type in {NODES}"
-    )[0][0]
+    ((total,),) = settled.query(f"select count(*) from {BUILT}")
     home = Home(tmp_path_factory.mktemp("late") / "home").start(SETTLED_ON, thin=True)
     process = begun(home, int(AT * total))
     process.send_signal(signal.SIGSTOP)
@@ -107,8 +108,7 @@ def test_the_same_command_builds_the_rest(late: Home, settled: Home, tmp_path: P
     assert twice(home) <= TWICE
     assert home.tables("marts") == home.tables("published") == settled.tables("marts")
     assert home.tables("staging", "snapshots") == settled.tables("staging", "snapshots")
-    nodes = f"""select unique_id from millrace.node_results where resource_type in {NODES}
-        and status in ('success', 'pass') group by all"""
+    nodes = f"select unique_id from {BUILT} and status in ('success', 'pass') group by all"
     assert set(home.query(nodes)) == set(settled.query(nodes)), "each was built and tested"
     assert home.query("select status, exit_code, killed_in from ops.ops_runs order by all") == [
         ("killed", None, "build"), ("success", 0, None)

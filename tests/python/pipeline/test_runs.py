@@ -14,7 +14,7 @@ import pytest
 from copies import project_copy
 from homes import PROJECT, SETTLED_ON, Done, Home, kill
 
-from ops.lock import run_lock
+from ops.lock import place, run_lock
 
 pytestmark = pytest.mark.xdist_group("runs")
 
@@ -129,9 +129,13 @@ def test_a_build_that_was_not_published_is_published_by_the_next_run(home: Home)
     assert inode(home) != before
 
 
-def test_a_second_run_is_told_who_is_at_work(home: Home) -> None:
+def test_a_second_run_is_told_who_is_at_work(home: Home, tmp_path: Path) -> None:
+    """Also one with another home and the same warehouse, and when the scratch folder is gone."""
+    elsewhere = Home(tmp_path / "home", env={"MILLRACE_WAREHOUSE": str(home.warehouse)})
     with run_lock(home.warehouse, "run"):
+        shutil.rmtree(home.path / ".millrace")
         done = home.millrace("run")
+        assert elsewhere.millrace("load").code == 5
         status = home.millrace("status")
         as_json = home.millrace("load", "--log-json")
     for answer in (done, status):
@@ -141,6 +145,23 @@ def test_a_second_run_is_told_who_is_at_work(home: Home) -> None:
     said = json.loads(as_json.err)
     assert said["event"] == "held"
     assert said["run_id"]
+
+
+def test_a_run_that_loses_its_lock_amid_the_build_publishes_nothing(home: Home) -> None:
+    before = inode(home)
+    log = home.warehouse.with_name(f"{home.warehouse.name}.build")
+    home.advance(1)
+    process = home.begin(*QUICK)
+    while not (log.exists() and b'{"node"' in log.read_bytes()):
+        assert process.poll() is None
+        time.sleep(0.01)
+    place(home.warehouse).unlink()
+    _, said = process.communicate(timeout=120)
+    assert process.returncode == 5, said
+    assert "was taken away from this run" in said
+    assert inode(home) == before
+    last = "select status from millrace.runs order by started_at desc limit 1"
+    assert home.query(last) == [("running",)], "it wrote nothing more"
 
 
 def test_a_warehouse_that_someone_has_open_is_told(home: Home) -> None:
