@@ -12,6 +12,7 @@ from ingest.errors import IngestError, SourceDownError, SourceError, redact
 
 _BUGS = (NameError, AttributeError, TypeError, LookupError, AssertionError)
 _TRIES = 7
+SEE = "see the message; nothing was lost or skipped"
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING = (
     "could not connect",
@@ -66,6 +67,7 @@ def explained(error: Exception, where: str, hidden: tuple[str, ...]) -> IngestEr
     """The error for people: named, in one line, without any of the hidden texts."""
     *_, root = _chain(error)
     if isinstance(root, IngestError):
+        root.where = root.where or where
         return root
     text = redact(str(root), hidden)
     text = " ".join(text.split("\n\n")[0].split()) or type(root).__name__
@@ -83,7 +85,7 @@ def explained(error: Exception, where: str, hidden: tuple[str, ...]) -> IngestEr
             where=where,
             mend="this is a fault of the program; nothing was lost or skipped",
         )
-    return SourceError(text, where=where, mend="see the message; nothing was lost or skipped")
+    return SourceError(text, where=where, mend=SEE)
 
 
 def _passes(error: BaseException) -> bool:

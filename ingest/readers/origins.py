@@ -8,9 +8,9 @@ from urllib.parse import urlsplit
 
 from ingest.declaration import Source, Table
 from ingest.errors import DeclarationError, IngestError, SourceError, redact
-from ingest.faults import explained, is_transient
+from ingest.faults import SEE, explained, is_transient
 from ingest.readers import Environment, resolve, secrets
-from ingest.readers.rest_session import open_session
+from ingest.readers.rest_session import Adapter, open_session
 
 
 class Rest:
@@ -20,8 +20,9 @@ class Rest:
     """
 
     def __init__(self, source: Source, client: dict[str, Any], env: Environment) -> None:
-        self._source, self._client, self._env, self._page = source, client, env, ""
+        self._source, self._client, self._env = source, client, env
         self._hidden = secrets(source, env)
+        self._adapter = Adapter((), (), source.name)
 
     def items(self, table: Table, low: str | None, kind: str) -> Iterator[tuple[Any, str]]:
         """The items of every page.
@@ -40,20 +41,27 @@ class Rest:
                 f"dlt does not take this REST configuration: {str(error).splitlines()[0]}",
                 where=table.where,
             ) from None
+        page = shown = ""
         try:
             for item in resource:
-                yield item, self._page
+                if page != self._adapter.url:
+                    page, shown = self._adapter.url, self._page()
+                    self._adapter.brought(item)
+                yield item, shown
         except Exception as error:
-            raise explained(error, table.label, self._hidden) from None
+            told = explained(error, table.label, self._hidden)
+            if type(told) is SourceError and told.mend == SEE:
+                told.message = f"what the API answered cannot be taken: {told.message}"
+            raise told from None
 
     def _resource(self, table: Table, low: str | None) -> Any:
         from dlt.sources.rest_api import rest_api_resources
 
         endpoint = self._endpoint(table, low)
         own = [str(self._client.get("base_url")), str(endpoint.get("path"))]
-        session = open_session(own, self._hidden, table.where, self._remember)
+        self._adapter = Adapter(own, self._hidden, table.label)
         config: Any = {
-            "client": {**copy.deepcopy(self._client), "session": session},
+            "client": {**copy.deepcopy(self._client), "session": open_session(self._adapter)},
             "resources": [{"name": table.name, "endpoint": endpoint}],
         }
         (resource,) = rest_api_resources(config)
@@ -71,11 +79,11 @@ class Rest:
             params[key] = value
         return {**endpoint, "params": params}
 
-    def _remember(self, url: str) -> None:
+    def _page(self) -> str:
         """The page, as it is kept with each row: without a key that its query may hold."""
-        parts = urlsplit(url)
+        parts = urlsplit(self._adapter.url)
         page = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        self._page = redact(page, self._hidden)
+        return redact(page, self._hidden)
 
 
 class Function:

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ingest.declaration import Source, Table
-from ingest.errors import too_large
+from ingest.errors import SourceError, too_large
 from ingest.readers import (
     Batch,
     Environment,
@@ -141,7 +141,7 @@ def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:
     size = written = 0
     with pq.ParquetWriter(path, schema) as writer:
         for item, origin in singles:
-            lines.append(json.dumps(item, default=_plain))
+            lines.append(_line(item, origin))
             origins.append(origin)
             size += len(lines[-1])
             if size > most:
@@ -150,6 +150,13 @@ def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:
                 writer.write_table(pa.table([lines, origins], schema))
                 lines, origins, written = [], [], size
         writer.write_table(pa.table([lines, origins], schema))
+
+
+def _line(item: Any, origin: str) -> str:
+    try:
+        return json.dumps(item, default=_plain)
+    except (ValueError, TypeError, RecursionError) as error:  # it holds itself, or odd keys
+        raise SourceError(f"an item of {origin} cannot be written as JSON: {error}") from None
 
 
 def _singles(item: Any) -> Iterable[Any]:

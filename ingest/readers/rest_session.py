@@ -1,7 +1,7 @@
 """The HTTP session of a REST source: what an API answers is bounded, and a secret stays at home."""
 
 import hashlib
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -12,46 +12,46 @@ from requests.adapters import HTTPAdapter
 from ingest.errors import SourceError
 
 _PAGE_BYTES = 256 << 20  # of one answer, unpacked; as Python's objects it takes some times that
-_SAME_PAGES = 50  # one after another: an API that does not know the parameter of its pages
+_STALE_PAGES = 1000  # one after another: an API may not know the parameter of its pages
 _CHUNK = 1 << 16  # compressed bytes at a time: unpacked they may be a thousand times that
 
 
-def open_session(
-    own: Collection[str], hidden: Collection[str], where: str, told: Callable[[str], None]
-) -> requests.Session:
-    """dlt's session, which tries again by itself, over an adapter with our bounds.
+def open_session(adapter: "Adapter") -> requests.Session:
+    """dlt's session, which tries again by itself, over our adapter."""
+    session = Client(
+        request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2
+    ).session
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, adapter)
+    return session
+
+
+class Adapter(HTTPAdapter):
+    """Sends one request and takes its answer. Each redirect and each new try is one of its own.
+
+    An answer too long to hold, an address that is asked for twice and pages that bring nothing new
+    end the read: nothing else ends it where an API's next page leads back to an earlier one.
 
     Args:
         own: the addresses that the declaration names.
         hidden: the source's secrets, which no other host may get.
         where: the table, for errors.
-        told: is given the address of each answer.
-    """
-    session = Client(request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2).session
-    for scheme in ("http://", "https://"):
-        session.mount(scheme, _Adapter(own, hidden, where, told))
-    return session
-
-
-class _Adapter(HTTPAdapter):
-    """Sends one request and takes its answer. Each redirect and each new try is one of its own.
-
-    An answer too long to hold, an address that is asked for twice and the same page again and again
-    end the read: nothing else ends it where an API's next page leads back to an earlier one.
     """
 
-    def __init__(
-        self,
-        own: Collection[str],
-        hidden: Collection[str],
-        where: str,
-        told: Callable[[str], None],
-    ) -> None:
+    def __init__(self, own: Collection[str], hidden: Collection[str], where: str) -> None:
         super().__init__()
         self._own = {_host(url) for url in own}
-        self._hidden, self._where, self._told = hidden, where, told
+        self._hidden, self._where = hidden, where
         self._asked: set[bytes] = set()
-        self._last, self._same = b"", 0
+        self._last: object = None
+        self._stale = 0
+        self.url = ""  # of the last answer
+
+    def brought(self, items: object) -> None:
+        """What the last page brought: other items than the page before, or it leads nowhere."""
+        if items != self._last:
+            self._stale = 0
+        self._last = items
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> Any:
         """The answer, whole.
@@ -64,7 +64,7 @@ class _Adapter(HTTPAdapter):
         self._take(response)
         if response.ok and not response.is_redirect:
             self._turn(request, response)
-        self._told(response.url)
+        self.url = response.url
         return response
 
     def _keep_at_home(self, request: requests.PreparedRequest) -> None:
@@ -107,12 +107,11 @@ class _Adapter(HTTPAdapter):
     def _turn(self, request: requests.PreparedRequest, response: requests.Response) -> None:
         """One page more: a new one."""
         asked = _digest(f"{request.method} {request.url} {_text(request.body or '')}".encode())
-        content = _digest(response.content)
-        self._same = self._same + 1 if content == self._last else 0
-        self._last = content
-        if asked in self._asked or self._same == _SAME_PAGES:
+        self._stale += 1
+        if asked in self._asked or self._stale > _STALE_PAGES:
             raise SourceError(
-                f"the API's pages go in a circle: {urlsplit(response.url).path} came again",
+                f"the API's pages have no end: {urlsplit(response.url).path} came again, or "
+                f"{_STALE_PAGES:,} of them with nothing new",
                 where=self._where,
                 mend="correct the paginator in the declaration, or have the API mended",
             )

@@ -20,6 +20,15 @@ from ingest.readers import line_by_line
 from ingest.types import glob_free, literal, quote
 
 _CHUNK = 1 << 20
+_NO_TEXT = {
+    b"\x1f\x8b": "gzip",
+    b"\x28\xb5\x2f\xfd": "Zstandard",
+    b"PK\x03\x04": "zip",
+    b"BZh": "bzip2",
+    b"\xfd7zXZ": "xz",
+    b"PAR1": "Parquet",
+    b"SQLite format 3": "SQLite",
+}
 _UNDERSTOOD = "('MISSING COLUMNS', 'TOO MANY COLUMNS')"
 
 
@@ -36,8 +45,8 @@ def unpacked(table: Table, path: Path, folder: Path) -> Text:
     """The text of a file, put below `folder` where it was compressed; read once, to its end.
 
     Raises:
-        SourceError: the file is cut short, not compressed as its name says, or goes beyond the
-            table's `max_line_bytes` or, unpacked, `max_read_bytes`.
+        SourceError: the file is cut short, not packed as its name says, or goes beyond the table's
+            `max_line_bytes` or, unpacked, `max_read_bytes`.
     """
     if path.suffix.lower() not in (".gz", ".zst"):
         with path.open("rb") as plain:
@@ -166,6 +175,8 @@ def _measured(table: Table, path: Path, source: Any, copy: IO[bytes] | None) -> 
     begun = 0  # bytes of the line that goes on in the next chunk
     # a line longer than the limit then goes through the end of a chunk, where it is seen
     while chunk := source.read(min(_CHUNK, table.ingest.max_line_bytes)):
+        if not size:
+            _check_text(chunk)
         breaks = chunk.count(b"\n")
         longest = begun + (chunk.find(b"\n") if breaks else len(chunk))
         begun = len(chunk) - chunk.rfind(b"\n") - 1 if breaks else longest
@@ -180,3 +191,10 @@ def _measured(table: Table, path: Path, source: Any, copy: IO[bytes] | None) -> 
                 raise too_large("its text", "max_read_bytes", table.ingest.max_read_bytes)
             copy.write(chunk)
     return Text(path, lines + (last != b"\n"), has_quotes)
+
+
+def _check_text(begins: bytes) -> None:
+    """Each line of a packed file would be a dead letter that nobody can read."""
+    for sign, what in _NO_TEXT.items():
+        if begins.startswith(sign):
+            raise SourceError(f"it is no text but a {what} file, which its name does not say")
