@@ -27,6 +27,7 @@ class Ended:
         passed: how many points it passed.
         fired: whether the planned action took place.
         counts: point to passes, in the order of first passes; empty where it was killed.
+        overlooked: what Python wrote for code of ours with no point around it.
         stopped: the process, where it is only stopped.
     """
 
@@ -35,6 +36,7 @@ class Ended:
     fired: bool
     counts: dict[str, int] = field(default_factory=dict)
     stopped: int = 0
+    overlooked: tuple[str, ...] = ()
 
 
 class Client:
@@ -113,8 +115,17 @@ class Client:
             raise RuntimeError("the server is gone:\n" + "\n".join(self.said))
         answer = json.loads(line)
         passed, fired = read_report(self._report) if self._report.exists() else (0, False)
-        counts = json.loads(self._counts.read_text()) if self._counts.exists() else {}
-        return Ended(answer.get("code", 0), passed, fired, counts, answer.get("stopped", 0))
+        told = {"counts": {}, "overlooked": ()}
+        if self._counts.exists():
+            told = json.loads(self._counts.read_text())
+        return Ended(
+            answer.get("code", 0),
+            passed,
+            fired,
+            told["counts"],
+            answer.get("stopped", 0),
+            tuple(told["overlooked"]),
+        )
 
     def _listen(self) -> None:
         assert self._server.stderr is not None

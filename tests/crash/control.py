@@ -7,13 +7,21 @@ import os
 import resource
 import shutil
 import signal
+import sys
 import threading
 from collections import Counter
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 ACTIONS = ("kill", "io", "full", "scratch", "stop")
 """SIGKILL; an I/O error once; a disk full from here on; the scratch folder deleted; SIGSTOP."""
+
+_CHANGES = {
+    *("os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate"),
+    *("shutil.copyfile", "shutil.copytree", "shutil.rmtree", "shutil.move"),
+}
+"""Python's audit events of what lasts; writing to an open file is not one, opening it is."""
 
 _DATABASE = (".execute", "executemany", "begin(", "commit(", "checkpoint", "duckdb.connect")
 
@@ -30,6 +38,8 @@ class Control:
         self._point, self._nth, self._action, self._scratch = "", 0, "", Path()
         self._report: mmap.mmap | None = None
         self._lock = threading.Lock()
+        self._within = threading.local()
+        self._overlooked: set[str] = set()
 
     def begin(self, report: Path, plan: dict[str, Any] | None, scratch: Path) -> None:
         """Count from here on, and act at the planned pass."""
@@ -38,23 +48,41 @@ class Control:
             file.flush()
             self._report = mmap.mmap(file.fileno(), 16)
         self._scratch = scratch
-        if plan:
+        if not plan:
+            sys.addaudithook(self._heard)
+        else:
             self._point, self._nth, self._action = plan["point"], plan["nth"], plan["action"]
 
     def end(self, counts: Path) -> None:
-        """Write down how often each point was passed; first passes first."""
+        """Write down how often each point was passed, first passes first, and what has none."""
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
-        counts.write_text(json.dumps(self.counts))
+        told = {"counts": self.counts, "overlooked": sorted(self._overlooked)}
+        counts.write_text(json.dumps(told))
 
     def before(self, name: str) -> None:
         """Just before the call of that name."""
         self.at(f"{name} (before)")
+        vars(self._within).setdefault("names", []).append(name)
 
     def after(self, name: str, before: None, value: Any) -> Any:
         """Just after it; gives what it gave."""
+        names = vars(self._within)["names"]
+        while names.pop() != name:  # those before it ended by an error
+            pass
         self.at(f"{name} (after)")
         return value
+
+    def _heard(self, event: str, given: tuple[Any, ...]) -> None:
+        """Whether Python writes for code of ours that no point stands around."""
+        if not _lasts(event, given) or vars(self._within).get("names"):
+            return
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and "__crash__" not in frame.f_globals:
+            frame = frame.f_back
+        if frame is not None:
+            where = f"{frame.f_globals['__name__']}.{frame.f_code.co_qualname}"
+            self._overlooked.add(f"{where}: {event} {given[0]}")
 
     def at(self, point: str) -> None:
         """Pass a point."""
@@ -82,6 +110,19 @@ class Control:
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         elif self._action == "io":
             raise _error(point)
+
+
+def _lasts(event: str, given: tuple[Any, ...]) -> bool:
+    if event == "open":
+        path, mode, flags = given
+        if isinstance(path, int):  # open already
+            return False
+        if mode is None:
+            writes = flags & (os.O_WRONLY | os.O_RDWR | os.O_CREAT)
+        else:
+            writes = set(mode) & set("wxa+")
+        return bool(writes) and "__pycache__" not in str(path) and str(path) != os.devnull
+    return event in _CHANGES and "__pycache__" not in str(given[0])
 
 
 def _error(point: str) -> Exception:

@@ -14,9 +14,10 @@ from pathlib import Path
 from tests.crash import store_scenarios
 from tests.crash.client import ROOT, Client
 from tests.crash.coverage import covered
-from tests.crash.engine import Case, Disturber, Scenario, Tally
+from tests.crash.engine import Case, Disturber, Tally
 from tests.crash.points import found, sides
 from tests.crash.readers import PlainCopy, Publish
+from tests.crash.scenario import Scenario
 
 MOMENTS = {"append": 60, "files": 40, "rest": 20, "letters": 20}
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""

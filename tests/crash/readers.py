@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 
 from tests.crash.client import Client
-from tests.crash.engine import Scenario, WrongError
+from tests.crash.engine import WrongError
+from tests.crash.scenario import Scenario
 
 ROWS = 20_000
 

@@ -14,7 +14,8 @@ from test_sample_in_any_steps import MISSPELT, THIN, wrong
 
 from sample import Retailer
 from tests.crash.client import Client
-from tests.crash.engine import Scenario, WrongError
+from tests.crash.engine import WrongError
+from tests.crash.scenario import Scenario
 from tests.crash.truth import SEED, Hashes, Truth, hashes
 
 FIRST = date(2017, 1, 3)

@@ -31,7 +31,11 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         if cases:
             yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
     yield 1, disturber.moments(1, moments), f"SIGKILL at {moments} random moments"
-    between = _at(disturber, "ops.journal.Journal.begin_step", "scratch")
+    between = [
+        case
+        for start in ("ops.journal.Journal.begin_step", "ops.journal.Journal.end_step: con.begin")
+        for case in _at(disturber, start, "scratch")
+    ]
     yield 1, between, "the scratch folder lost between two steps, and the run goes on"
     for action, what in (("io", "an I/O error"), ("full", "the disk full")):
         chosen = [c for c in disturber.cases(1, action, "(before)") if c.point.startswith("ops.")]

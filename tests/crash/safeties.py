@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from tests.crash import store_scenarios, switches
-from tests.crash.engine import Case, Scenario, Tally
+from tests.crash.engine import Case, Tally
 from tests.crash.readers import Publish
+from tests.crash.scenario import Scenario
 
 if TYPE_CHECKING:
     from tests.crash.matrix import Job

@@ -17,6 +17,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from tests.crash import commands, switches
 from tests.crash.control import Control
 from tests.crash.hook import install
 
@@ -71,8 +72,6 @@ def _child(control: Control, request: dict[str, Any]) -> None:
         os.environ.update(request["env"])
         os.dup2(2, 1)
         os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-        from tests.crash import commands, switches
-
         for name in request["switches"]:
             switches.off(name, control)
         control.begin(Path(request["report"]), request["plan"], Path(request["scratch"]))

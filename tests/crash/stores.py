@@ -13,7 +13,7 @@ from dlt.common.versioned_state import decompress_state
 from projects import Project
 
 from tests.crash.client import Client
-from tests.crash.engine import Scenario
+from tests.crash.scenario import Scenario
 
 Row = tuple[Any, ...]
 
