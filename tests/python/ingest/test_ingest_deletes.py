@@ -326,6 +326,16 @@ def test_killed_amid_a_comparison(project: Project, run: Run) -> None:
     project.check_books("shop")
 
 
+@SQLITE
+def test_a_reader_without_keys_is_refused(project: Project, run: Run) -> None:
+    _put(run, _row(1))
+    node = _node()
+    node["config"]["meta"]["ingest"]["backend"] = "sqlalchemy"
+    result = project.load(node)
+    assert "read through SQLAlchemy" in str(result.errors[0])
+    assert [load.accepted for load in result.loads] == [1]
+
+
 def test_declared_later_switched_off_and_on(project: Project, shop: Shop) -> None:
     shop.run("alter table lines add column shop")
     put = "insert into lines values (?, 1, '2017-01-01 00:00:00', 'a')"

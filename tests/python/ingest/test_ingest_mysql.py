@@ -141,3 +141,23 @@ def test_any_password(project: Project, shop: Shop) -> None:
         assert project.raw("shop.sales", "id") == [(1,)]
     finally:
         shop.run("set password = password('secret')")
+
+
+def test_deleted_rows_and_those_that_come_back(project: Project, shop: Shop) -> None:
+    key = {"primary_key": ["note", "id"], "cursor": "updated_at", "deletes": "compare",
+           "compare_every": "0 days", "max_deleted": 0.5}  # fmt: skip
+    at = "1.25, '2017-01-01', 1, '2017-01-01 10:00:00'"
+    names = ["O''Hara", "o''hara", "Zürich", r"back\\\\slash", "plain", "last"]
+    rows = [f"({index}, '{name}', {at})" for index, name in enumerate(names)]
+    shop.run(f"insert into sales values {', '.join(rows)}, (9, 'new', {at.replace('10:', '11:')})")
+    project.load(source("shop", table("sales", COLUMNS, **key), kind="sql", url="env:SHOP_URL"))
+    shop.run("delete from sales where id in (0, 3)")
+    (died,) = project.load().loads
+    assert died.accepted == 2
+    for row in (rows[0], rows[3]):  # by its key; and, for the backslash, by a read of the table
+        shop.run(f"insert into sales values {row}")
+        (back,) = project.load().loads
+        assert back.accepted == 1
+        assert not project.load().loads
+    assert len(project.sql("from raw_shop.sales where _deleted")) == 2
+    project.check_books("shop")
