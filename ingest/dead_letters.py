@@ -233,7 +233,9 @@ class DeadLetters:
         raw = self._destination.relation(table.name)
         there, nth = self._destination.columns(table.name), quote("row:copy")
         same = " and ".join(
-            f"a.{quote(n)} is not distinct from r.{quote(n)}" if n in there else f"a.{n} is null"
+            f"a.{quote(n)} is not distinct from r.{quote(n)}"
+            if n in there
+            else f"a.{quote(n)} is null"
             for n in columns
         )
         if table.ingest.primary_key:

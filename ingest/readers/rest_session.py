@@ -18,9 +18,7 @@ _CHUNK = 1 << 16  # compressed bytes at a time: unpacked they may be a thousand 
 
 def open_session(adapter: "Adapter") -> requests.Session:
     """dlt's session, which tries again by itself, over our adapter."""
-    session = Client(
-        request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2
-    ).session
+    session = Client(request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2).session
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     return session

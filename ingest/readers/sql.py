@@ -330,7 +330,18 @@ class SqlReader:
         """A bound as the database's SQL; a moment is UTC, whatever the session's zone is."""
         zone = "+00" if column_type == "TIMESTAMP WITH TIME ZONE" else ""
         zone = zone if self._engine == "postgres" else ""
-        return lambda text: text if is_number(kind) else literal(f"{text}{zone}")
+        return lambda text: text if is_number(kind) else self._literal(f"{text}{zone}")
+
+    def _literal(self, text: str) -> str:
+        """The text as the database's string: to MySQL a backslash is a sign, to PostgreSQL maybe.
+
+        A text cursor comes from the source's own rows: what stands in them must not become SQL.
+        """
+        if "\\" in text and self._engine == "mysql":
+            return f"_utf8mb4 x'{text.encode().hex()}'"
+        if "\\" in text and self._engine == "postgres":
+            return f"E{literal(text)}".replace("\\", "\\\\")
+        return literal(text)
 
     def _quote(self, name: str) -> str:
         return f"`{name.replace('`', '``')}`" if self._engine == "mysql" else quote(name)

@@ -55,6 +55,8 @@ def page(chance: random.Random, bad: Bad) -> Callable[[Asked], Answer]:
 def given(chance: random.Random, bad: Bad) -> Callable[[], Any]:
     """What a function gives for the items; sometimes it fails on the way."""
     rows = bad.data
+    values = [{1, 2}, b"\xff", Decimal("NaN"), date(1, 1, 1), range(3), Bad, float("inf"), 1j]
+    value = chance.choice(values)
 
     def fails() -> Iterator[Any]:
         yield rows[0]
@@ -72,9 +74,8 @@ def given(chance: random.Random, bad: Bad) -> Callable[[], Any]:
         yield {**rows[0], "deep": inner}
 
     def odd() -> Iterator[Any]:
-        values = [{1, 2}, b"\xff", Decimal("NaN"), date(1, 1, 1), range(3), Bad, float("inf"), 1j]
         for row in rows:
-            yield {**row, "odd": chance.choice(values), 7: None}
+            yield {**row, "odd": value, 7: None}
 
     ways: list[Callable[[], Any]] = [
         lambda: rows,

@@ -114,6 +114,21 @@ def test_a_long_first_load_goes_in_windows(project: Project, shop: Shop) -> None
     project.check_books("shop")
 
 
+def test_a_cursor_of_text_is_no_sql(project: Project, shop: Shop) -> None:
+    """To MySQL a backslash is a sign: a quote after one would end the text."""
+    drop = "'; drop table sales; -- "
+    texts = [f"1 {drop}", "2 x\\", f"3 \\{drop}", f"4 \\\\{drop}"]
+    columns = {"id": "bigint", "note": "varchar"}
+    lines = table("sales", columns, primary_key="id", cursor="note")
+    node = source("shop", lines, kind="sql", url="env:SHOP_URL")
+    for number, text in enumerate(texts, 1):
+        shop.run(f"insert into sales (id, note) values ({number}, x'{text.encode().hex()}')")
+        assert not project.load(node).errors, text
+        assert [row[:2] for row in project.raw("shop.sales", "id, note")][number - 1 :] == [
+            (number, text)
+        ]
+
+
 def test_the_day_that_is_none_comes_as_null(project: Project, shop: Shop) -> None:
     shop.run(
         "set sql_mode = ''",
