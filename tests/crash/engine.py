@@ -112,19 +112,23 @@ class Disturber:
             self.scenario.check(step)
             self.walked.append(Walked(dict(ended.counts), took))
 
-    def cases(self, step: int, action: str = "kill", side: str = "") -> list[Case]:
-        """A case for each point of the step at its first pass, and one at a later one.
+    def cases(
+        self, step: int, action: str = "kill", side: str = "", *, later: bool = False
+    ) -> list[Case]:
+        """A case for each point of the step, at one of its passes.
 
         Args:
             step: which.
             action: what is done there.
             side: `(before)` or `(after)` where only those are meant.
+            later: one at the first pass and one at a later one.
         """
         found = []
         for point, count in self.walked[step].counts.items():
             if point.endswith(side):
-                found.append(Case(point, 1, action))
-                if count > 1 and action == "kill":
+                first = self.dice.randint(1, min(count, 2)) if not later else 1
+                found.append(Case(point, first, action))
+                if later and count > 1:
                     found.append(Case(point, self.dice.randint(2, count), action))
         self.dice.shuffle(found)
         return found

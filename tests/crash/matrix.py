@@ -19,9 +19,9 @@ from tests.crash.points import found, sides
 from tests.crash.readers import PlainCopy, Publish
 from tests.crash.scenario import Scenario
 
-MOMENTS = {"append": 60, "files": 40, "rest": 20, "letters": 20}
+MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25}
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""
-SAMPLE_MOMENTS = 60
+SAMPLE_MOMENTS = 40
 TROUBLED = ("append", "files")
 """The scenarios in which every write also meets the other troubles."""
 TROUBLES = ("io", "full", "scratch")
@@ -111,11 +111,11 @@ def stores(job: Job, name: str) -> None:
         job.walked(store) as disturber,
     ):
         for step in range(len(store.steps)):
-            job.disturb(disturber, step, disturber.cases(step), SAID["kill"])
+            cases = disturber.cases(step, later=name == "append")
+            job.disturb(disturber, step, cases, SAID["kill"])
         for action in TROUBLES if name in TROUBLED else ():
-            for step in (0, 1):
-                cases = disturber.cases(step, action, "(before)")
-                job.disturb(disturber, step, cases, SAID[action])
+            cases = disturber.cases(1, action, "(before)")
+            job.disturb(disturber, 1, cases, SAID[action])
         if moments := disturber.moments(1, MOMENTS.get(name, 0)):
             job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")
 

@@ -28,7 +28,7 @@ _ALWAYS = {
 }
 _OF_MODULE = {
     *(("shutil", "copy"), ("shutil", "move"), ("os", "replace"), ("os", "link")),
-    ("subprocess", "run"),
+    *(("subprocess", "run"), ("dlt", "pipeline")),
 }
 
 

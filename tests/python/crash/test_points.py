@@ -52,6 +52,7 @@ DURABLE = (
     "os.fsync(3)",
     "duckdb.connect(path)",
     "con.pipeline.run(path)",
+    "dlt.pipeline(pipelines_dir=path)",
 )
 LASTING_NOT = (
     "con.execute('select 1')",
