@@ -18,14 +18,15 @@ from ingest.types import glob_free, literal, quote
 def row_hash(columns: Mapping[str, str]) -> str:
     """SQL for the hash of a row.
 
-    Each value is hashed with its column's name, or two values that changed places would not show.
+    Each value is hashed with its column's name, or two values that changed places would not show;
+    and that again, for DuckDB puts several hashes together so that the names would cancel out.
 
     Args:
         columns: name to DuckDB type, as raw keeps it.
     """
     hashes = [
         f"if({quote(name)} is null, 0::ubigint, "
-        f"hash({literal(name.lower())}, {quote(name)}::{kind}))"
+        f"hash(hash({literal(name.lower())}, {quote(name)}::{kind})))"
         for name, kind in columns.items()
     ]
     return f"hash({reduce(lambda both, one: f'xor({both}, {one})', hashes)})"

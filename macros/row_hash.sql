@@ -2,7 +2,8 @@
     `ingest/checksum.py` makes the same one of what it loads, and the book of loads keeps that.
 
     columns  name to expression. A value is hashed with its name, so that two which changed places
-             show; a null adds nothing, so that a column which came later changes no older row. -#}
+             show, and that again, or DuckDB's way to put hashes together would cancel the names out.
+             A null adds nothing, so that a column which came later changes no older row. -#}
 {% macro row_hash(columns) %}
     {{- adapter.dispatch('row_hash')(columns) -}}
 {% endmacro %}
@@ -11,7 +12,7 @@
     {%- set hashes = namespace(of_all='') -%}
     {%- for name, value in columns.items() -%}
         {%- set one -%}
-            if({{ value }} is null, 0::ubigint, hash('{{ name | lower }}', {{ value }}))
+            if({{ value }} is null, 0::ubigint, hash(hash('{{ name | lower }}', {{ value }})))
         {%- endset -%}
         {%- set hashes.of_all = 'xor(' ~ hashes.of_all ~ ', ' ~ one ~ ')' if hashes.of_all else one -%}
     {%- endfor -%}

@@ -107,7 +107,7 @@ class Dbt:
             if row.status == "fail"
         }
         error = str(result.exception) if result.exception else ""
-        telling = {name: sql for name, sql in tests.items() if "as difference" in sql}
+        telling = {name: sql for name, sql in tests.items() if "difference" in sql}
         return Outcome(bool(result.success), nodes, error, telling)
 
     @property

@@ -40,6 +40,16 @@ contents as (
     {{ raw_contents('loads') }}
 ),
 
+accepted as (
+    select * from contents
+    where not is_dead
+),
+
+dead as (
+    select * from contents
+    where is_dead
+),
+
 compared as (
     select
         source_name,
@@ -57,43 +67,23 @@ compared as (
         told.checksum,
         told.dead_checksum,
         -- another version of the engine may hash otherwise: then only the numbers are compared
-        case when split_part(told.checksum, ':', 1) = version() then
-            version() || ':' || coalesce(accepted.checksum, '0')
+        case
+            when split_part(told.checksum, ':', 1) = version()
+                then version() || ':' || coalesce(accepted.checksum, '0')
         end as checksum_now,
-        case when split_part(told.dead_checksum, ':', 1) = version() then
-            version() || ':' || coalesce(dead.checksum, '0')
+        case
+            when split_part(told.dead_checksum, ':', 1) = version()
+                then version() || ':' || coalesce(dead.checksum, '0')
         end as dead_checksum_now
     from told
-    full outer join (select * from contents where not is_dead) as accepted
-        using (source_name, table_name, load_number)
-    full outer join (select * from contents where is_dead) as dead
-        using (source_name, table_name, load_number)
+    full outer join accepted using (source_name, table_name, load_number)
+    full outer join dead using (source_name, table_name, load_number)
 ),
 
 ops_load_ledger as (
     select
         *,
-        concat_ws(
-            '; ',
-            case when rows_fetched <> rows_reread + rows_read then
-                rows_fetched || ' rows were fetched, but ' || rows_reread || ' read again and '
-                || rows_read || ' new'
-            end,
-            case when rows_read <> rows_accepted + rows_dead then
-                rows_read || ' rows were read, but ' || rows_accepted || ' accepted and '
-                || rows_dead || ' dead'
-            end,
-            case when rows_in_raw <> rows_accepted then
-                rows_accepted || ' rows were accepted, raw holds ' || rows_in_raw
-            when checksum <> checksum_now then
-                'of ' || rows_accepted || ' accepted rows raw holds some with other values'
-            end,
-            case when dead_in_raw <> rows_dead then
-                rows_dead || ' rows were dead, raw holds ' || dead_in_raw || ' dead letters'
-            when dead_checksum <> dead_checksum_now then
-                'of ' || rows_dead || ' dead letters raw holds some with other values'
-            end
-        ) as difference
+        {{ load_difference() }} as difference
     from compared
 )
 

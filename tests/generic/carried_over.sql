@@ -4,8 +4,8 @@
 
     from     the relation that the rows come from
     key      columns that name a row
-    columns  column of the model to the SQL that makes it of a row of `from`; of the same name where it
-             is not given
+    columns  column of the model to the SQL that makes it of a row of `from`, which is `told`; of the
+             same name where it is not given, as the key always is
     which    which rows of the model come from there; all, unless given
     others   what the other rows keep to
     reasons  why a row of `from` need not be here: name of the reason to SQL of such a row
@@ -17,12 +17,13 @@
         {%- do made.update({column.name: 'cast(' ~ told ~ ' as ' ~ column.dtype ~ ')'}) -%}
         {%- do own.update({column.name: column.name}) -%}
     {%- endfor -%}
-    {%- set load = '_load_number' if '_load_number' in made else 'cast(null as bigint)' -%}
+    {%- set has_load = '_load_number' in made -%}
+    {%- set load = '_load_number' if has_load else 'cast(null as bigint)' -%}
     {%- set fresh = fresh_loads(loads) if loads else 'true' -%}
     {%- set names = made | join(', ') -%}
     {%- set there %}(
         select {% for name, told in made.items() %}{{ told }} as {{ name }}{{ ', ' if not loop.last }}{% endfor %}
-        from {{ from }}
+        from {{ from }} as told
         where {{ fresh }}
             {%- for condition in reasons.values() %} and ({{ condition }}) is not true{% endfor %}
     ){%- endset -%}
@@ -44,12 +45,24 @@
         where t.row_count is distinct from h.row_count or t.checksum is distinct from h.checksum
     ),
 
-    missing as (
+    lost as (
         select {{ names }} from {{ there }} as t
         where exists (select 1 from off where off.load_number is not distinct from {{ load }})
         except all
         select {{ names }} from {{ here }} as h
         where exists (select 1 from off where off.load_number is not distinct from {{ load }})
+    ),
+
+    missing as (
+        select
+            lost.*,
+            {% if has_load %}_load_number
+            {%- else %}(
+                select max(told._load_number) from {{ from }} as told
+                where {% for column in key %}told.{{ column }} = lost.{{ column }}{{ ' and ' if not loop.last }}{% endfor %}
+            )
+            {%- endif %} as _told_by
+        from lost
     ),
 
     extra as (
@@ -62,7 +75,7 @@
 
     {{ told_apart(
         model.identifier, key, made,
-        'coalesce(m._load_number, e._load_number)' if '_load_number' in made else load
+        'coalesce(m._told_by, e._load_number)' if has_load else 'm._told_by'
     ) }}
     {%- if others %}
     union all

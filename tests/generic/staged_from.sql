@@ -79,7 +79,7 @@
         select {{ names }} from {{ there }} as a
         where
             _load_number in (select _load_number from off)
-            and not exists (select 1 from {{ model }} as b where {{ same }})
+            and not exists (select 1 from held as b where {{ same }})
         {%- endif %}
     )
 

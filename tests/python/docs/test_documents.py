@@ -104,7 +104,7 @@ def _is_example(page: Path, path: str) -> bool:
 
 @each_page
 def test_make_targets_exist(page: Path) -> None:
-    targets = set(re.findall(r"^([a-z]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
+    targets = set(re.findall(r"^([a-z-]+):", (PROJECT / "Makefile").read_text(), re.MULTILINE))
     for words in commands_of(page):
         if words[0] == "make" and len(words) > 1 and "=" not in words[1]:
             assert words[1] in targets, f"{page.name}: {' '.join(words)}"

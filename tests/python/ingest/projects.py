@@ -12,6 +12,7 @@ from typing import Any
 import duckdb
 import yaml
 
+from ingest.checksum import row_hash
 from ingest.declaration import Source, load_sources
 from ingest.load import Loader, SourceResult
 
@@ -141,6 +142,43 @@ class Project:
         )
         assert {(n, t): c for n, t, c, _ in kept} == {k: c for k, c in dead.items() if c}
         assert all(count == ids for _, _, count, ids in kept)
+        assert self.sums_in_raw(schema) == self.sums_in_book(schema)
+
+    def sums_in_book(self, schema: str) -> dict[tuple[int, str, str], int]:
+        """(load, table, `rows` or `dead`) to the checksum in the book, where it is not 0."""
+        rows = self.sql(f"select load_number, table_name, checksum, dead_checksum {_in(schema)}")
+        found = {}
+        for number, name, accepted, dead in rows:
+            for what, text in (("rows", accepted), ("dead", dead)):
+                version, _, total = text.partition(":")
+                assert version == f"v{duckdb.__version__}"
+                found[number, name, what] = int(total)
+        return {key: total for key, total in found.items() if total}
+
+    def sums_in_raw(self, schema: str) -> dict[tuple[int, str, str], int]:
+        """The same of the rows that raw holds."""
+        found = {}
+        tables = {name for (name,) in self.sql(f"select distinct table_name {_in(schema)}")}
+        for table in (*tables, "_dead_letters"):
+            columns = {
+                name: kind
+                for name, kind, *_ in self.sql(f"describe raw_{schema}.{table}")
+                if name not in ("_dlt_id", "_dlt_load_id")
+            }
+            name, what = ("table_name", "dead") if table[0] == "_" else (f"'{table}'", "rows")
+            for number, of, total in self.sql(
+                f"select _load_number, {name}, sum({row_hash(columns)}::hugeint) "
+                f"from raw_{schema}.{table} group by all"
+            ):
+                found[number, of, what] = int(total)
+        return found
+
+
+def _in(schema: str) -> str:
+    return (
+        f"from raw_{schema}._loads join raw_{schema}._dlt_loads on load_id = _dlt_load_id "
+        "where status = 0"
+    )
 
 
 def _parsed(text: str) -> Any:

@@ -40,7 +40,7 @@ def test_the_examples_load_and_build(settled: Home, tmp_path: Path) -> None:
     found = examples()
     assert [path.rpartition("/")[2] for path, _ in found] == [
         "_shop__sources.yml", "stg_shop__orders.sql",
-        "_shop__sources.yml", "stg_shop__exchange_rates.sql",
+        "_shop__sources.yml", "stg_shop__exchange_rates.sql", "_shop__models.yml",
     ]  # fmt: skip
     for path, text in found:
         (project / path).parent.mkdir(parents=True, exist_ok=True)
