@@ -15,7 +15,7 @@ CASES = {
         *("destination.Destination.arrow", "destination.Destination._settle_state"),
         *("destination.Destination._make_tables", "destination.Destination._empty"),
         *("destination.Destination._execute", "stored_state.drop_torn"),
-        *("load.Loader._opened", "load.Loader._one_load", "load.Loader._commit"),
+        *("load.Loader._opened", "loading.Loading._one_load", "loading.Loading._commit"),
         *("readers.json_rows.json_relation", "readers.line_by_line._written"),
         *("readers.places._Bucket.fetch", "readers.sql.open_source"),
         *("readers.resource.ResourceReader.batches", "readers.resource._put_down"),

@@ -158,7 +158,7 @@ def test_another_stretch_begins_anew(
     (made,) = loader.source.tables
     asked = _stretch(loader.source, "2017-01-01", "2017-01-13", "3d")
     with monkeypatch.context() as patched:
-        patched.setattr("ingest.load.book.too_many_dead", lambda checked: 1 / 0)
+        patched.setattr("ingest.loading.book.too_many_dead", lambda checked: 1 / 0)
         assert loader.backfill(made, asked, "run").errors
     assert asked.left(_state(project)).low == "2017-01-04 00:00:00"
     assert asked.left({}) == asked
