@@ -59,8 +59,8 @@ def test_what_was_missed_reaches_the_marts(home: Home) -> None:
     assert _sold(home) == (sold[0] + 40, sold[1] + cents)
 
 
-def test_a_wrong_word_is_told(settled: Home) -> None:
-    done = settled.millrace("backfill", "pos.transaction", *JANUARY[1:])
+def test_a_wrong_word_is_told(home: Home) -> None:
+    done = home.millrace("backfill", "pos.transaction", *JANUARY[1:])
     assert done.code == 2
     assert "did you mean 'pos.transactions'?" in done.text
     assert "Traceback" not in done.text
