@@ -1,8 +1,8 @@
 """Builds that go on: after a kill, only what the killed build had not finished is built.
 
 A node is left out where the killed build finished it well, the project is the same, nobody else
-wrote to the marts, and no source table that it comes from has a newer load. What reads the
-pipeline's own books is built every time. In all other cases the next build is a whole one.
+wrote to the marts, and no source table that it comes from has a newer load. What tests the
+pipeline's own journal is run every time. In all other cases the next build is a whole one.
 """
 
 from dataclasses import dataclass, field, replace
@@ -169,28 +169,34 @@ def exactly(manifest: Any, nodes: list[str]) -> list[str]:
 
 
 def downstream(manifest: Any, moved: set[str]) -> set[str]:
-    """The nodes that come from these source tables, or from the pipeline's own books.
+    """The nodes that would come out otherwise by now.
+
+    They come from source tables with newer loads, or from tables that Millrace does not load, as
+    those of its own journal. A view is its code; it is made anew only where a load is newer, which
+    may have made the first table of a source.
 
     Args:
         manifest: dbt's.
-        moved: source tables as `source.table`.
+        moved: source tables with newer loads, as `source.table`.
     """
     nodes = {**manifest.nodes, **manifest.unit_tests}
     found = {
         key for key, source in manifest.sources.items()
         if f"{source.source_name}.{source.name}" in moved or "ingest" not in source.source_meta
-    } | {key for key, node in manifest.nodes.items()
-         if any(macro.endswith(_BOOKS) for macro in node.depends_on_macros)}  # fmt: skip
-    grown = True
-    while grown:
-        more = {
-            key
-            for key, node in nodes.items()
-            if key not in found and not found.isdisjoint(node.depends_on_nodes)
-        }
+    }  # fmt: skip
+    if moved:
+        found |= {
+            key for key, node in manifest.nodes.items()
+            if any(macro.endswith(_BOOKS) for macro in node.depends_on_macros)
+        }  # fmt: skip
+    while more := {
+        key
+        for key, node in nodes.items()
+        if key not in found and not found.isdisjoint(node.depends_on_nodes)
+    }:
         found |= more
-        grown = bool(more)
-    return found
+    views = {key for key, node in manifest.nodes.items() if node.config.materialized == "view"}
+    return found if moved else found - views
 
 
 def _all_there(rest: Rest, summary: Summary) -> str:

@@ -44,7 +44,7 @@ def build_log(home: Home) -> Path:
 def begun(home: Home, nodes: int, kept: bool = False) -> subprocess.Popen[str]:
     """A run in which so many nodes have finished; of a build that goes on with one, if `kept`."""
     process, log = home.begin(*QUICK), build_log(home)
-    ends, said = time.monotonic() + 120, b""
+    ends, said = time.monotonic() + 300, b""
     while said.count(b'{"node"') < nodes or kept != (b'"kept": ["' in said):
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < ends
