@@ -198,7 +198,6 @@ def _drop_drafts(settings: Settings) -> None:
 def _held(settings: Settings) -> Iterator[Held]:
     """Both files, as far as they are there, with nothing left in their logs."""
     release()
-    gc.collect()  # dbt leaves a connection in a ring of objects
     with ExitStack() as stack:
         yield {
             name: stack.enter_context(_still(file))
@@ -212,7 +211,7 @@ def _still(database: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, BinaryIO
     """A DuckDB file that stays as it is. As in `publish`, our descriptor closes last."""
     with database.open("rb") as file:
         try:
-            connection = duckdb.connect(database)
+            connection = _writer(database)
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise HistoryError(
@@ -224,6 +223,15 @@ def _still(database: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, BinaryIO
             yield connection, file
         finally:
             connection.close()
+
+
+def _writer(database: Path) -> duckdb.DuckDBPyConnection:
+    try:
+        return duckdb.connect(database)
+    except duckdb.BinderException:
+        # dbt leaves a connection in a ring of objects: open, until they are collected
+        gc.collect()
+        return duckdb.connect(database)
 
 
 def in_use(settings: Settings) -> Point | None:

@@ -121,7 +121,7 @@ def _export(marts: Path, place: Path) -> None:
 
 CONTENDERS: dict[str, Callable[[Path, Path], None]] = {
     "millrace publish": _publish,
-    "cp --reflink=auto, sync": _cp,
+    "cp --reflink, sync": _cp,
     "COPY FROM DATABASE": _copy_database,
     "EXPORT DATABASE, Parquet": _export,
 }
@@ -177,9 +177,9 @@ def sharing_blocks() -> Iterator[Path]:
 def kind_of(folder: Path) -> str:
     """The file system that a folder is on."""
     done = subprocess.run(
-        ["stat", "-f", "-c", "%T", str(folder)], capture_output=True, text=True, check=True
+        ["df", "--output=fstype", str(folder)], capture_output=True, text=True, check=True
     )
-    return done.stdout.strip()
+    return done.stdout.split()[-1]
 
 
 def table(found: list[dict[str, Any]]) -> list[list[str]]:
