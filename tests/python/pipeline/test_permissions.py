@@ -4,9 +4,12 @@ import os
 import stat
 from pathlib import Path
 
+import pytest
 from homes import Home
 
 from ops import permissions
+
+pytestmark = pytest.mark.xdist_group("thin")
 
 OURS = ("warehouse", ".millrace", "target", "logs")
 
