@@ -7,8 +7,8 @@ from tests.crash.engine import Case, Disturber
 
 # dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
 _TESTS = 12
-_ORDER = (1, 3, 11, 7, 5, 8, 2, 4, 0, 6, 9)
-"""Steps of `WAY`, so that a point is met in the quickest command that passes it."""
+_DAILY = 1
+"""The step of `WAY` that is every day's: random moments and all troubles come there."""
 
 STOPPED = (
     "ops.journal.Journal.begin_step",
@@ -21,27 +21,27 @@ STOPPED = (
 def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case], str]]:
     """(step, cases, what they are) for each line of the table."""
     met: set[str] = set()
-    for step in _ORDER:
-        if step >= len(disturber.walked):
-            continue
+    # a point is met in the quickest command that passes it
+    for step in sorted(range(len(disturber.walked)), key=lambda s: disturber.walked[s].seconds):
         cases = [case for case in disturber.cases(step) if _is_ours(case.point)]
         cases = [case for case in cases if case.point not in met]
         met.update(case.point for case in cases)
-        tests = _tests(disturber, step) if step == 1 else []
+        tests = _tests(disturber, step) if step == _DAILY else []
         if cases:
             yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
-    yield 1, disturber.moments(1, moments), f"SIGKILL at {moments} random moments"
+    yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
     between = [
         case
         for start in ("ops.journal.Journal.begin_step", "ops.journal.Journal.end_step: con.begin")
         for case in _at(disturber, start, "scratch")
     ]
-    yield 1, between, "the scratch folder lost between two steps, and the run goes on"
+    yield _DAILY, between, "the scratch folder lost between two steps, and the run goes on"
     for action, what in (("io", "an I/O error"), ("full", "the disk full")):
-        chosen = [c for c in disturber.cases(1, action, "(before)") if c.point.startswith("ops.")]
-        yield 1, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
+        every = disturber.cases(_DAILY, action, "(before)")
+        chosen = [case for case in every if case.point.startswith("ops.")]
+        yield _DAILY, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
     stopped = [case for start in STOPPED for case in _at(disturber, start, "stop")[:1]]
-    yield 1, stopped, "stopped, and woken after another start"
+    yield _DAILY, stopped, "stopped, and woken after another start"
 
 
 def _is_ours(point: str) -> bool:
@@ -63,8 +63,8 @@ def _tests(disturber: Disturber, step: int) -> list[Case]:
 def _at(disturber: Disturber, start: str, action: str) -> list[Case]:
     """Each pass, in the run a day later, of the point whose name begins so."""
     return [
-        Case(point, nth, action, goes_on=True)
-        for point, count in disturber.walked[1].counts.items()
+        Case(point, nth, action, goes_on=action == "scratch")
+        for point, count in disturber.walked[_DAILY].counts.items()
         if point.startswith(start) and point.endswith("(before)")
         for nth in range(1, count + 1)
     ]
