@@ -31,17 +31,18 @@ def main() -> int:
     def say(line: str) -> None:
         print(f"{time.monotonic() - begun:6.0f} s  {line}", flush=True)
 
+    def after(outcome: matrix.Outcome) -> None:
+        if page:
+            written(outcome, page, IN_A_ROW)
+
+    page = given.page or (None if given.jobs else PAGE)
     say(f"seed {given.seed}")
     chosen = given.jobs or matrix.names()
     with tempfile.TemporaryDirectory(prefix="millrace-crash-") as folder:
-        outcome = matrix.run(chosen, Path(folder), given.seed, given.workers, say)
+        outcome = matrix.run(chosen, Path(folder), given.seed, given.workers, say, after)
     wrong = [line for tally in outcome.tallies for line in tally.wrong] + outcome.faults
     if not given.jobs:
         wrong += [f"nothing happened at {point}" for point in outcome.untouched()]
-    page = given.page or (None if given.jobs else PAGE)
-    if page:
-        written(outcome, page, IN_A_ROW, given.jobs)
-        say(f"wrote {page}")
     for line in wrong:
         print(line)
     say(f"{sum(tally.fired for tally in outcome.tallies)} fired, {len(wrong)} wrong")

@@ -39,6 +39,7 @@ class Outcome:
     """What came of all jobs.
 
     Attributes:
+        jobs: those that have ended.
         tallies: one for each line of the table.
         points: point to disturbances that took place there.
         passed: every point that was passed at all.
@@ -46,6 +47,7 @@ class Outcome:
     """
 
     seed: int
+    jobs: list[str] = field(default_factory=list)
     tallies: list[Tally] = field(default_factory=list)
     points: Counter[str] = field(default_factory=Counter)
     passed: set[str] = field(default_factory=set)
@@ -184,8 +186,15 @@ def names() -> list[str]:
     return [*KINDS, *SAFETIES]
 
 
-def run(chosen: list[str], folder: Path, seed: int, workers: int, say: Say) -> Outcome:
-    """Do the chosen jobs, some at a time."""
+def run(
+    chosen: list[str],
+    folder: Path,
+    seed: int,
+    workers: int,
+    say: Say,
+    after: Callable[[Outcome], None],
+) -> Outcome:
+    """Do the chosen jobs, some at a time; `after` each is told what came of all so far."""
     outcome, left, lock = Outcome(seed), list(chosen), threading.Lock()
     begun = time.monotonic()
 
@@ -201,11 +210,14 @@ def run(chosen: list[str], folder: Path, seed: int, workers: int, say: Say) -> O
             except Exception as error:
                 outcome.faults.append(f"{name}: {type(error).__name__}: {error}")
                 say(outcome.faults[-1])
+            with lock:
+                outcome.jobs.append(name)
+                outcome.seconds = time.monotonic() - begun
+                after(outcome)
 
     threads = [threading.Thread(target=work) for _ in range(workers)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    outcome.seconds = time.monotonic() - begun
     return outcome

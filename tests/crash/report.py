@@ -6,7 +6,7 @@ from statistics import median
 
 from tests.crash.coverage import EXCEPTIONS
 from tests.crash.engine import Tally
-from tests.crash.matrix import Outcome
+from tests.crash.matrix import Outcome, names
 
 _HEAD = """# The crash matrix
 
@@ -47,8 +47,8 @@ run. dbt's models and snapshots count when they have ended.
 """
 
 
-def written(outcome: Outcome, path: Path, in_a_row: int, only: list[str]) -> None:
-    """Write the page; `only` names the jobs where not all were run."""
+def written(outcome: Outcome, path: Path, in_a_row: int) -> None:
+    """Write the page; it says where not all jobs have been run."""
     tallies = sorted(outcome.tallies, key=lambda tally: tally.case)
     fired = sum(tally.fired for tally in tallies)
     rows = sum(tally.rows for tally in tallies)
@@ -58,8 +58,8 @@ def written(outcome: Outcome, path: Path, in_a_row: int, only: list[str]) -> Non
         f"{rows:,} rows checked, {wrong or 'nothing'} found wrong; "
         f"{outcome.seconds / 60:.0f} minutes, seed {outcome.seed}."
     )
-    if only:
-        summary += f"\n\nOnly these jobs were run: {', '.join(only)}."
+    if missing := [name for name in names() if name not in outcome.jobs]:
+        summary += f"\n\nNot run, so not shown: {', '.join(missing)}."
     lines = [_line(tally) for tally in tallies]
     exceptions = [f"| `{start.rstrip(':. ')}` | {why} |" for start, why in EXCEPTIONS.items()]
     page = _HEAD.format(row=in_a_row, summary=summary) + "\n".join(lines) + "\n"
@@ -79,7 +79,7 @@ def _line(tally: Tally) -> str:
 
 
 def _points(points: Counter[str]) -> str:
-    names = dict.fromkeys(point.rpartition(" (")[0] for point in sorted(points))
+    calls = dict.fromkeys(point.rpartition(" (")[0] for point in sorted(points))
     return "\n".join(
-        f"{points[f'{name} (before)']:4} {points[f'{name} (after)']:4}  {name}" for name in names
+        f"{points[f'{call} (before)']:4} {points[f'{call} (after)']:4}  {call}" for call in calls
     )
