@@ -8,9 +8,6 @@ rows: see `edge.py`.
 
 A bound is compared as the database itself compares: a column of text that holds times of several
 UTC offsets needs a lag of a day.
-
-Where a quick read fails on a value that DuckDB cannot hold, the same rows are read again with care:
-every value as text, for the contract to judge.
 """
 
 from collections.abc import Generator, Iterator
@@ -24,7 +21,6 @@ import duckdb
 
 from ingest.declaration import Source, Table
 from ingest.errors import DeclarationError, SourceError
-from ingest.faults import is_transient
 from ingest.readers import (
     Batch,
     Environment,
@@ -35,19 +31,16 @@ from ingest.readers import (
     cursor_kind,
     described,
     raw_names,
-    renamed,
     resolve,
 )
 from ingest.readers import sqlite_text as lite
 from ingest.readers.addresses import SCANNERS, attach_address
-from ingest.readers.bounds import between, is_number, is_time, lower_bound, moment
+from ingest.readers.bounds import between, is_time, lower_bound, moment
+from ingest.readers.database import AT, Database
 from ingest.readers.edge import STALL, Edge, Shore, Transactions, top_of
-from ingest.readers.postgres_values import read_as_text
 from ingest.readers.stretch import Stretch, within
 from ingest.session import load_extension
 from ingest.types import literal, quote
-
-_AT = "the source"
 
 
 @contextmanager
@@ -77,21 +70,21 @@ def open_source(
         return
     load_extension(con, f"{engine}_scanner")
     con.execute(
-        f"attach {literal(attach_address(url, engine, source.where))} as {quote(_AT)} "
+        f"attach {literal(attach_address(url, engine, source.where))} as {quote(AT)} "
         f"(type {engine}, read_only)"
     )
     try:
         yield SqlReader(con, engine, source)
     finally:
-        con.execute(f"detach {quote(_AT)}")
+        con.execute(f"detach {quote(AT)}")
 
 
 class SqlReader:
     """Reads the tables of one attached database."""
 
     def __init__(self, con: duckdb.DuckDBPyConnection, engine: str, source: Source) -> None:
-        self._con, self._engine, self._source = con, engine, source
-        self._transactions = Transactions(self._rows)
+        self._db = Database(con, engine, source)
+        self._transactions = Transactions(self._db.rows)
 
     def batches(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """The rows since the state's cursor, in windows of about `window` rows.
@@ -99,18 +92,18 @@ class SqlReader:
         Raises:
             SourceError: the database has no such table.
         """
-        columns = self._columns(table)
+        columns = self._db.columns(table)
         names = raw_names(table, columns)
         cursor = next((c for c, name in names.items() if name == table.ingest.cursor), None)
         if cursor is None:
-            yield from self._either(table, columns, names, "true", Batch("", {}), bulk=True)
+            yield from self._db.batch(table, columns, names, "true", Batch("", {}), bulk=True)
             return
-        kind = cursor_kind(self._con, table)
-        column, value = self._cursor(cursor, columns[cursor], kind)
-        postgres = self._engine == "postgres"
+        kind = cursor_kind(self._db.con, table)
+        column, value = self._db.cursor(cursor, columns[cursor], kind)
+        postgres = self._db.engine == "postgres"
         begin = Edge.of(state).start if postgres else state.get("cursor")
         low = lower_bound(begin, kind, table, STALL if postgres else timedelta(0))
-        if low is not None and self._engine == "sqlite" and is_time(kind):
+        if low is not None and self._db.engine == "sqlite" and is_time(kind):
             # times are text there, of many forms: the bare day sorts before each of them
             low = low[:10]
         top = top_of(column, kind, columns[cursor]) if postgres else f"max({column})"
@@ -127,7 +120,7 @@ class SqlReader:
             where = " and ".join(parts) or "true"
             if end is None and parts:
                 where = f"({where}) or {column} is null"
-                if self._engine == "sqlite" and is_time(kind):
+                if self._db.engine == "sqlite" and is_time(kind):
                     where += f" or {column} < '1'"  # no time at all: a dead letter, not a lost row
             first = index == 0 and low is None
             after = {} if end is None else {"cursor": end}
@@ -141,7 +134,7 @@ class SqlReader:
                     settle=shore.end if end is None else shore.window,
                     notes=shore.notes(table),
                 )
-            yield from self._either(table, columns, names, where, asked, bulk=bulk)
+            yield from self._db.batch(table, columns, names, where, asked, bulk=bulk)
             low = end
 
     def keys(self, table: Table) -> tuple[str, dict[str, str]]:
@@ -150,34 +143,27 @@ class SqlReader:
         Raises:
             SourceError: the database has no such table.
         """
-        columns = self._columns(table)
+        columns = self._db.columns(table)
         key = table.ingest.primary_key
         names = {c: name for c, name in raw_names(table, columns).items() if name in key}
         columns = {c: columns[c] for c in names}
-        if self._engine == "sqlite":
-            relation, _ = self._careful(table, columns, names, "true", literal(table.label))
-        else:
-            texts = set()
-            if self._engine == "postgres":
-                texts = read_as_text(self._rows, self._name(table), columns, bulk=False)
-            inner = self._query(table, self._selected(table, columns, names, texts), "true")
-            relation = f"select {renamed(names)} from ({inner})"
-        return relation, described(self._con, relation)
+        relation = self._db.keys(table, names, columns)
+        return relation, described(self._db.con, relation)
 
     def rows_of(self, table: Table, keys: list[Key] | None) -> Generator[Batch, None, None]:
         """One batch that has the rows of these keys, and maybe others; of every row for None."""
-        columns = self._columns(table)
+        columns = self._db.columns(table)
         names = raw_names(table, columns)
         named = {name: c for c, name in names.items()}
         key = {named[name]: name for name in table.ingest.primary_key}
         where = "true"
         if keys is not None:
             lite_key = [lite.text(table, c, name) for c, name in key.items()]
-            own = lite_key if self._engine == "sqlite" else [self._quote(c) for c in key]
-            values = ", ".join(f"({', '.join(map(literal, each))})" for each in keys)
-            values = f"values {values}" if self._engine == "sqlite" else values
+            own = lite_key if self._db.engine == "sqlite" else [self._db.quote(c) for c in key]
+            values = ", ".join(f"({', '.join(map(self._db.literal, each))})" for each in keys)
+            values = f"values {values}" if self._db.engine == "sqlite" else values
             where = f"({', '.join(own)}) in ({values})"
-        yield from self._either(table, columns, names, where, Batch("", {}), bulk=keys is None)
+        yield from self._db.batch(table, columns, names, where, Batch("", {}), bulk=keys is None)
 
     def stretch(
         self, table: Table, whole: Stretch, state: TableState
@@ -187,24 +173,24 @@ class SqlReader:
         Raises:
             SourceError: the database has no such table, or the table no such column.
         """
-        columns = self._columns(table)
+        columns = self._db.columns(table)
         names = raw_names(table, columns)
         cursor = next((c for c, name in names.items() if name == whole.column), None)
         if cursor is None:
             raise SourceError(f"{table.label} has no column {whole.column!r}", where=table.where)
         kind = whole.kind
-        column, value = self._cursor(cursor, columns[cursor], kind)
+        column, value = self._db.cursor(cursor, columns[cursor], kind)
 
         def where(low: str, high: str) -> str:
-            if self._engine == "sqlite" and is_time(kind):
+            if self._db.engine == "sqlite" and is_time(kind):
                 # times are text there, of many forms; which of them are meant is seen after
                 day = timedelta(days=1)
                 low, high = str(moment(low) - day)[:10], str(moment(high) + 2 * day)[:10]
             return f"{column} >= {value(low)} and {column} < {value(high)}"
 
         def counted() -> tuple[Any, ...]:
-            (row,) = self._rows(
-                f"select count(*), min({column}), max({column}) from {self._name(table)} "
+            (row,) = self._db.rows(
+                f"select count(*), min({column}), max({column}) from {self._db.name(table)} "
                 f"where {where(left.low, left.high)}"
             )
             return row
@@ -212,151 +198,20 @@ class SqlReader:
         left = whole.left(state)
         for low, high in left.pieces(counted, table.ingest.window):
             asked = replace(left, low=low).asked(whole, high)
-            sqlite = self._engine == "sqlite"
+            sqlite = self._db.engine == "sqlite"
             only = within(whole, "VARCHAR", low, high) if sqlite else ""
-            yield from self._either(
+            yield from self._db.batch(
                 table, columns, names, where(low, high), asked, bulk=False, only=only
             )
-
-    def _cursor(self, cursor: str, column_type: str, kind: str) -> tuple[str, Any]:
-        """The cursor as the database's SQL, and what makes a bound SQL."""
-        column = self._quote(cursor)
-        if self._engine == "sqlite" and is_number(kind) and column_type == "VARCHAR":
-            column = lite.as_number(column)
-        return column, self._value(kind, column_type)
 
     def _ends(
         self, table: Table, column: str, low: str | None, top: str
     ) -> tuple[list[str | None], str | None]:
         """Where each window ends, None for the last, which has no end; and the highest cursor."""
         above = f"{column} is not null" if low is None else f"{column} > {low}"
-        ((count, first, last),) = self._rows(
-            f"select count(*), min({column}), {top} from {self._name(table)} where {above}"
+        ((count, first, last),) = self._db.rows(
+            f"select count(*), min({column}), {top} from {self._db.name(table)} where {above}"
         )
         windows = -(-int(count) // table.ingest.window)
         ends = [*between(first, last, windows), None] if windows > 1 else [None]
         return ends, None if last is None else str(last)
-
-    def _either(
-        self,
-        table: Table,
-        columns: dict[str, str],
-        names: dict[str, str],
-        where: str,
-        asked: Batch,
-        *,
-        bulk: bool,
-        only: str = "",
-    ) -> Generator[Batch, None, None]:
-        """The rows read quickly; where that fails on their values, read again with care.
-
-        A bulk read of PostgreSQL goes by parallel scans of pages, a small one by an index. `asked`
-        is the batch without its rows, `only` a condition of DuckDB's on what is read.
-        """
-        kept = f" where {only}" if only else ""
-        origin = literal(table.label)
-        loose = set()
-        if self._engine == "postgres":
-            loose = read_as_text(self._rows, self._name(table), columns, bulk=bulk)
-        if self._engine == "postgres" and bulk and not loose:
-            inner = f"select * from {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
-            inner += f" where {where}"
-        else:
-            inner = self._query(table, self._selected(table, columns, names, loose), where)
-        select = renamed(names)
-        if self._engine == "sqlite":
-            select, inner = lite.taken(table, names), f"({inner}) where {lite.checked(names)}"
-            inner = f"from {inner}"
-        relation = f"select {select}, {origin} as _source from ({inner}){kept}"
-        found = described(self._con, relation)
-        try:
-            yield replace(asked, relation=relation, found=found)
-            return
-        except (duckdb.DataError, duckdb.InvalidInputException) as error:
-            if is_transient(error):
-                raise
-        relation, unparsable = self._careful(table, columns, names, where, origin)
-        relation = f"from ({relation}){kept}"
-        found = described(self._con, relation)
-        yield replace(asked, relation=relation, found=found, unparsable=unparsable)
-
-    def _careful(
-        self, table: Table, columns: dict[str, str], names: dict[str, str], where: str, origin: str
-    ) -> tuple[str, str | None]:
-        if self._engine == "sqlite":
-            inner = self._query(table, lite.selected_as_hex(table, names), where)
-            return lite.careful(self._con, table, names, inner, origin)
-        texts = {column for column, kind in columns.items() if kind != "BLOB"}
-        inner = self._query(table, self._selected(table, columns, names, texts), where)
-        return f"select {renamed(names)}, {origin} as _source from ({inner})", None
-
-    def _query(self, table: Table, selected: str, where: str) -> str:
-        sql = f"select {selected} from {self._name(table)} where {where}"
-        return f"from {self._engine}_query({literal(_AT)}, {literal(sql)})"
-
-    def _selected(
-        self, table: Table, columns: dict[str, str], names: dict[str, str], texts: set[str]
-    ) -> str:
-        if self._engine == "sqlite":
-            return lite.selected(table, names)
-        text = "char" if self._engine == "mysql" else "text"
-        return ", ".join(
-            f"cast({self._quote(c)} as {text}) as {self._quote(c)}"
-            if c in texts
-            else self._quote(c)
-            for c in columns
-        )
-
-    def _columns(self, table: Table) -> dict[str, str]:
-        try:
-            rows = self._con.execute(
-                f"describe {quote(_AT)}.{self._schema(table)}{quote(_table(table))}"
-            ).fetchall()
-        except duckdb.CatalogException:
-            raise SourceError(
-                f"the database of {self._source.name!r} has no table {_table(table)!r}",
-                where=table.where,
-                mend="correct the name, or give it as `table:` under meta.ingest",
-            ) from None
-        return {row[0]: row[1] for row in rows}
-
-    def _rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """The rows of a query in the database's own SQL."""
-        return self._con.execute(
-            f"from {self._engine}_query({literal(_AT)}, {literal(sql)})"
-        ).fetchall()
-
-    def _value(self, kind: str, column_type: str) -> Any:
-        """A bound as the database's SQL; a moment is UTC, whatever the session's zone is."""
-        zone = "+00" if column_type == "TIMESTAMP WITH TIME ZONE" else ""
-        zone = zone if self._engine == "postgres" else ""
-        return lambda text: text if is_number(kind) else self._literal(f"{text}{zone}")
-
-    def _literal(self, text: str) -> str:
-        """The text as the database's string: to MySQL a backslash is a sign, to PostgreSQL maybe.
-
-        A text cursor comes from the source's own rows: what stands in them must not become SQL.
-        """
-        if "\\" in text and self._engine == "mysql":
-            return f"_utf8mb4 x'{text.encode().hex()}'"
-        if "\\" in text and self._engine == "postgres":
-            return f"E{literal(text)}".replace("\\", "\\\\")
-        return literal(text)
-
-    def _quote(self, name: str) -> str:
-        return f"`{name.replace('`', '``')}`" if self._engine == "mysql" else quote(name)
-
-    def _database_schema(self, table: Table) -> str | None:
-        return table.ingest.database_schema or self._source.ingest.database_schema
-
-    def _name(self, table: Table) -> str:
-        schema, name = self._database_schema(table), self._quote(_table(table))
-        return f"{self._quote(schema)}.{name}" if schema else name
-
-    def _schema(self, table: Table) -> str:
-        schema = self._database_schema(table)
-        return f"{quote(schema)}." if schema else ""
-
-
-def _table(table: Table) -> str:
-    return table.ingest.table or table.name
