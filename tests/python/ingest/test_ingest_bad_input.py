@@ -293,7 +293,7 @@ CSV = [
     Case("same_name_twice.csv", b"id,note,Note\n1,a,b\n", error="both"),
     Case("no_key_column.csv", b"note,qty\na,1\n", error="no column id"),
     Case("no_header.csv", b"1,a\n2,b\n", error="none of the table's columns"),
-    Case("a_parquet.csv", b"PAR1\x00\xff\xfe", error="UTF-8"),
+    Case("a_parquet.csv", b"PAR1\x00\xff\xfe", error="Parquet"),
 ]
 
 OBJECTS = [
