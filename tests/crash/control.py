@@ -10,6 +10,8 @@ import signal
 import sys
 import threading
 from collections import Counter
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -68,10 +70,14 @@ class Control:
     def after(self, name: str, before: None, value: Any) -> Any:
         """Just after it; gives what it gave."""
         names = vars(self._within)["names"]
-        while names.pop() != name:  # those before it ended by an error
+        while names and names.pop() != name:  # those that it was within ended by an error
             pass
         self.at(f"{name} (after)")
         return value
+
+    def ending(self, name: str, held: AbstractContextManager[Any]) -> "_Ending":
+        """What a `with` holds, with the points of its end."""
+        return _Ending(self, name, held)
 
     def _heard(self, event: str, given: tuple[Any, ...]) -> None:
         """Whether Python writes for code of ours that no point stands around."""
@@ -110,6 +116,20 @@ class Control:
             resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
         elif self._action == "io":
             raise _error(point)
+
+
+@dataclass(frozen=True)
+class _Ending:
+    control: Control
+    name: str
+    held: AbstractContextManager[Any]
+
+    def __enter__(self) -> Any:
+        return self.held.__enter__()
+
+    def __exit__(self, *error: Any) -> bool | None:
+        self.control.before(self.name)
+        return bool(self.control.after(self.name, None, self.held.__exit__(*error)))
 
 
 def _lasts(event: str, given: tuple[Any, ...]) -> bool:

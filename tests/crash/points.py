@@ -112,6 +112,19 @@ class _Placer(ast.NodeTransformer):
         after = ast.Attribute(control, "after", ast.Load())
         return ast.copy_location(ast.Call(after, [given, before, call], []), node)
 
+    def visit_withitem(self, node: ast.withitem) -> ast.AST:
+        """What is held by a `with` may write when it ends: that has points of its own."""
+        lasts = isinstance(node.context_expr, ast.Call) and self._lasts(node.context_expr)
+        before = len(self.names)
+        self.generic_visit(node)
+        if lasts:
+            name = f"{self.names[before]}, its end"
+            self.names.append(name)
+            ending = ast.Attribute(ast.Name("__crash__", ast.Load()), "ending", ast.Load())
+            call = ast.Call(ending, [ast.Constant(name), node.context_expr], [])
+            node.context_expr = ast.copy_location(call, node.context_expr)
+        return node
+
     def _lasts(self, node: ast.Call) -> bool:
         owner, name = _named(node.func)
         if name in _ALWAYS or (owner, name) in _OF_MODULE:

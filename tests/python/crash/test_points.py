@@ -94,6 +94,25 @@ def test_a_point_lies_just_before_and_just_after_the_call(tmp_path: Path) -> Non
     assert passed == [(f"{name} (before)", False), (f"{name} (after)", True)]
 
 
+def test_the_end_of_a_with_has_points_of_its_own(tmp_path: Path) -> None:
+    file = tmp_path / "a"
+    passed = []
+
+    class Seen(Control):
+        def at(self, point: str) -> None:
+            size = file.stat().st_size if file.exists() else -1
+            passed.append((point.partition("'w')")[2], size))
+
+    source = "def f(path):\n    with path.open('w') as file:\n        file.write('a')\n"
+    space = {"__crash__": Seen()}
+    exec(compile(points.placed(source, "ops.made_up"), "made_up", "exec"), space)
+    space["f"](file)
+    assert passed == [
+        (" (before)", -1), (" (after)", 0), ("", 0), ("", 0),
+        (", its end (before)", 0), (", its end (after)", 1),
+    ]  # fmt: skip
+
+
 def test_the_products_own_code_has_no_points() -> None:
     import ops.publish
 
