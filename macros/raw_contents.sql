@@ -12,16 +12,24 @@
     {%- endfor -%}
     {#- one question for all tables: to ask for each takes half a second of processor -#}
     {%- set all_columns -%}
-        select table_catalog, table_schema, table_name, column_name
+        select
+            table_catalog,
+            table_schema,
+            table_name,
+            {{ dbt.listagg('column_name', "','", 'order by ordinal_position') }}
         from information_schema.columns
-        where column_name not in ('_dlt_id', '_dlt_load_id')
-        order by ordinal_position
+        where
+            table_schema in (
+                {%- for _, raw, _ in wanted.values() %}'{{ raw.schema }}'{{ ', ' if not loop.last }}{% endfor -%}
+            )
+            and column_name not in ('_dlt_id', '_dlt_load_id')
+        group by table_catalog, table_schema, table_name
     {%- endset -%}
-    {%- for database, schema, table, column in (run_query(all_columns).rows if wanted else []) -%}
+    {%- for database, schema, table, names in (run_query(all_columns).rows if wanted else []) -%}
         {%- set raw = api.Relation.create(database, schema, table).render() -%}
-        {%- if raw in wanted -%}
+        {%- for column in names.split(',') if raw in wanted -%}
             {%- do wanted[raw][2].update({column: 'r.' ~ adapter.quote(column)}) -%}
-        {%- endif -%}
+        {%- endfor -%}
     {%- endfor -%}
     {%- for source_name, raw, columns in wanted.values() if columns -%}
         {%- set is_dead = raw.identifier == '_dead_letters' -%}
