@@ -11,9 +11,9 @@ none, so they cost nothing where they are not asked for. `libraries` names those
 them. `engine` disturbs a scenario's commands, up to five times in a row, and types them again.
 
 Scenarios, each with an oracle of its own:
-- `store_scenarios`, ingestion alone. One more is a subclass of `Store`: `bring` puts a step's rows
-  at the source and says in `known` what must come of them; `command` where it is not a load. Its
-  name goes into `STORES`.
+- `store_scenarios`, ingestion alone, with `databases`. One more is a subclass of `Store`: `bring`
+  puts a step's rows at the source and says in `known` what must come of them; `command` where it is
+  not a load. Its name goes into `STORES`.
 - `readers`, publishing alone.
 - `retailer`, whole runs of the sample. One more command is a `Step` in `WAY`, or a few when the
   outside world must be got ready for it; `Stand` says what the oracle must think of it. A command

@@ -11,6 +11,7 @@ def carry_out(command: list[Any]) -> int:
     given: dict[str, Any] = {
         "millrace": _millrace,
         "load": _load,
+        "backfill": _backfill,
         "replay": _replay,
         "discard": _discard,
         "publish": _publish,
@@ -32,7 +33,21 @@ def _millrace(*words: str) -> int:
 def _load(root: str) -> int:
     from projects import Project
 
-    errors = Project(Path(root)).loader().load("killed").errors
+    return _told(Project(Path(root)).loader().load("killed").errors)
+
+
+def _backfill(root: str, low: str, high: str, chunk: str | None = None) -> int:
+    from projects import Project
+
+    from ingest.readers.stretch import stretch_of
+
+    loader = Project(Path(root)).loader()
+    table = loader.source.tables[0]
+    stretch = stretch_of(loader.source, table, low, high, chunk)
+    return _told(loader.backfill(table, stretch, "killed").errors)
+
+
+def _told(errors: list[Any]) -> int:
     for error in errors:
         print(error, file=sys.stderr)
     return min(len(errors), 1)

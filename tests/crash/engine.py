@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.crash.client import Client, Ended
+from tests.crash.coverage import TIMED
 from tests.crash.scenario import Scenario
 
 IN_A_ROW = 5
@@ -126,9 +127,10 @@ class Disturber:
         found = []
         for point, count in self.walked[step].counts.items():
             if point.endswith(side):
-                first = self.dice.randint(1, min(count, 2)) if not later else 1
+                timed = point.startswith(TIMED)
+                first = self.dice.randint(1, min(count, 2)) if not (later or timed) else 1
                 found.append(Case(point, first, action))
-                if later and count > 1:
+                if later and count > 1 and not timed:
                     found.append(Case(point, self.dice.randint(2, count), action))
         self.dice.shuffle(found)
         return found
@@ -209,17 +211,17 @@ class Disturber:
         return ended.counts
 
     def _woken(self, step: int, ended: Ended) -> Ended:
-        """While it is stopped someone else types the same; then it goes on.
-
-        The other is told who holds the lock, or takes over where a lease has run out; then the
-        woken one must end without a trace, which `check` sees.
-        """
+        """It is stopped beyond its lease: the same command takes over. Woken, it writes nothing."""
         other = self._run(step)
-        if other.code not in (0, HELD):
-            raise WrongError(f"beside a stopped run the other ended with {other.code}")
+        if other.code not in self.scenario.well(step):
+            raise WrongError(f"beside a stopped run the other ended with {other.code}\n"
+                             f"{self._said()}")  # fmt: skip
+        left = _files(self.scenario.path)
         woken = self.client.resume(ended)
-        if other.code == HELD and woken.code:
-            raise WrongError(f"stopped and woken, it ended with {woken.code}\n{self._said()}")
+        if woken.code not in (KILLED, HELD):
+            raise WrongError(f"stopped, taken over and woken, it ended with {woken.code}")
+        if written := dict(left.items() ^ _files(self.scenario.path).items()):
+            raise WrongError(f"stopped, taken over and woken, it wrote {', '.join(written)}")
         return woken
 
     def _run(self, step: int, case: Case | None = None) -> Ended:
@@ -239,6 +241,15 @@ class Disturber:
 
     def _said(self) -> str:
         return "\n".join(list(self.client.said)[-15:])
+
+
+def _files(folder: Path) -> dict[str, tuple[int, ...]]:
+    """Every file below, with what changes when it is written to."""
+    found = {path: path.lstat() for path in folder.rglob("*") if not path.is_dir()}
+    return {
+        str(path.relative_to(folder)): (stat.st_ino, stat.st_size, stat.st_mtime_ns)
+        for path, stat in found.items()
+    }
 
 
 def _said_by(error: AssertionError) -> str:

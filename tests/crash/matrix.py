@@ -30,7 +30,7 @@ SAID = {
     "io": "an I/O error at every point",
     "full": "the disk full from every point on",
     "scratch": "the scratch folder lost at every point",
-    "stop": "stopped, and woken after another start",
+    "stop": "stopped beyond its lease, taken over and woken",
 }
 
 

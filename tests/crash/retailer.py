@@ -12,6 +12,7 @@ from copies import project_copy, thin_drop
 from homes import Home
 from test_sample_in_any_steps import MISSPELT, THIN, wrong
 
+from ops.history import History
 from sample import Retailer
 from tests.crash.client import Client
 from tests.crash.engine import WrongError
@@ -43,6 +44,8 @@ class Step:
         mended: from here on the misspelt brand is taken.
         stray: a table that no model makes lies in the marts, half a snapshot beside the readers'.
         killed_load: days that pass besides, whose load is killed before it is marked as finished.
+        backfilled: a table that it reads to its end, and no other.
+        back_to: a step; it ends where that one did, whose point it rewinds to.
         well: the exit codes of the command where it is typed again.
     """
 
@@ -52,6 +55,8 @@ class Step:
     mended: bool = False
     stray: bool = False
     killed_load: int = 0
+    backfilled: str = ""
+    back_to: str = ""
     well: tuple[int, ...] = (0,)
 
     @property
@@ -69,12 +74,14 @@ class Stand:
         mended_on: the day on which the misspelt brand's dead letters were replayed.
         closed: how many dead letters are closed: replayed, discarded.
         unfinished: rows of an unfinished load are in raw as well.
+        ahead: a table that was backfilled on a day after those, and the day.
     """
 
     days: tuple[date, ...] = ()
     mended_on: date | None = None
     closed: tuple[int, int] = (0, 0)
     unfinished: bool = False
+    ahead: tuple[str, date] | None = None
 
 
 class Way(Scenario):
@@ -85,6 +92,8 @@ class Way(Scenario):
         way: the steps.
         edits: of the project, as `project_copy` has them: a safety that is switched off.
     """
+
+    switches = ("lease",)
 
     def __init__(
         self,
@@ -99,6 +108,7 @@ class Way(Scenario):
         self._stands: list[Stand] = []
         self._marts: list[Hashes] = []
         self._published: list[Hashes] = []
+        self._points: list[str] = []
         self._truths: dict[Stand, Truth] = {}
         self._projects = {
             mended: project_copy(folder / f"project-{mended}", {**(edits or {}), **more})
@@ -109,7 +119,9 @@ class Way(Scenario):
     @property
     def home(self) -> Home:
         """The home."""
-        return Home(self.path, env={"MILLRACE_PROMO_PATH": str(self._thin)})
+        return Home(
+            self.path, env={"MILLRACE_PROMO_PATH": str(self._thin), "MILLRACE_KEEP_RUNS": "1"}
+        )
 
     def change(self, step: int, client: Client) -> None:
         now = self.way[step]
@@ -118,7 +130,13 @@ class Way(Scenario):
             self._pass(FIRST)
             stand = Stand((FIRST,))
         elif now.advance:
-            stand = replace(stand, days=(*stand.days, self._pass(now.advance)))
+            day = self._pass(now.advance)
+            if now.backfilled:
+                stand = replace(stand, ahead=(now.backfilled, day))
+            else:
+                stand = replace(stand, days=(*stand.days, day))
+        elif stand.ahead:
+            stand = replace(stand, days=(*stand.days, stand.ahead[1]), ahead=None)
         if now.killed_load:
             self._pass(now.killed_load)
             plan = {"point": "dlt: mark the load as finished (before)", "nth": 1, "action": "kill"}
@@ -138,7 +156,13 @@ class Way(Scenario):
         if now.words[:2] == ("dead-letters", "discard"):
             dead = self._truth(stand).raw["pos.transactions"].dead
             stand = replace(stand, closed=(stand.closed[0], dead))
+        if now.back_to:
+            stand = self._stands[self._target(step)]
         self._stands.append(stand)
+
+    def _target(self, step: int) -> int:
+        """The step whose stand this one ends at."""
+        return self.steps.index(self.way[step].back_to) if self.way[step].back_to else step
 
     def _pass(self, what: date | int) -> date:
         data = self.path / "sample_data"
@@ -156,7 +180,10 @@ class Way(Scenario):
         return now
 
     def command(self, step: int) -> list[str]:
-        return ["millrace", *self.way[step].words]
+        words = list(self.way[step].words)
+        if words == ["rewind"]:
+            words += ["--to", self._points[self._target(step)]]
+        return ["millrace", *words]
 
     def env(self) -> Mapping[str, str]:
         return self.home.environment()
@@ -185,7 +212,11 @@ class Way(Scenario):
     def check(self, step: int) -> int:
         stand = self._stands[step]
         truth = self._truth(stand)
-        rows = 0 if stand.unfinished else truth.check_raw(self.home, stand.closed)
+        later = {}
+        if stand.ahead:
+            table, day = stand.ahead
+            later[table] = self._truth(replace(stand, days=(*stand.days, day))).timed[table]
+        rows = 0 if stand.unfinished else truth.check_raw(self.home, stand.closed, later)
         marts, published = hashes(self.home.marts), hashes(self.home.snapshot)
         if len(self._marts) == step:  # undisturbed; all others must come to the same
             if self.way[step].builds:
@@ -193,22 +224,29 @@ class Way(Scenario):
                 assert not odd, f"not the oracle's: {odd}"
             self._marts.append(marts)
             self._published.append(published)
-        if marts != self._marts[step]:
+            points = History(self.path / "history" / "dev").points()
+            self._points.append(points[-1].name if points else "")
+        whose = self._target(step)
+        if marts != self._marts[whose]:
             odd = wrong(self.home, truth.con)  # type: ignore[arg-type]
-            names = [name for name, told in self._marts[step].items() if marts.get(name) != told]
+            names = [name for name, told in self._marts[whose].items() if marts.get(name) != told]
             raise WrongError(f"marts are not an undisturbed run's: {names}; the oracle: {odd}")
-        assert published == self._published[step], "what is published is not an undisturbed run's"
+        assert published == self._published[whose], "what is published is not an undisturbed run's"
         left = [path.name for path in self.home.snapshot.parent.glob(".marts*")]
         assert not left or not self.way[step].builds, f"a partial copy is left: {left}"
         return rows + sum(count for count, _ in marts.values())
 
     def _truth(self, stand: Stand) -> Truth:
-        key = replace(stand, closed=(0, 0), unfinished=False)
+        key = replace(stand, closed=(0, 0), unfinished=False, ahead=None)
         if key not in self._truths:
             self._truths[key] = Truth(key.days, key.mended_on)
         return self._truths[key]
 
 
+BACKFILL = (
+    *("backfill", "pos.transactions", "--from", "2017-01-01", "--to", "2017-02-01"),
+    *("--chunk", "2d"),
+)
 WAY = (
     Step("first run"),
     Step("run, a day later", advance=1),
@@ -226,5 +264,10 @@ WAY = (
     Step("build beside an unfinished load", words=("build",), killed_load=1),
     Step("run after that"),
     Step("status", words=("status",)),
+    Step("backfill of a day", BACKFILL, advance=1, backfilled="pos.transactions"),
+    Step("run after a backfill"),
+    Step("rewind", words=("rewind",), back_to="thorough run, all pages"),
+    Step("forward again", words=("rewind", "--to", "latest"), back_to="run after a backfill"),
+    Step("thorough run, with a point too many", words=("run",), advance=1),
 )
 """All that a home of the sample does. One more kind of step is a line here."""

@@ -10,6 +10,18 @@ _TESTS = 12
 _DAILY = 1
 """The step of `WAY` that is every day's: random moments and all troubles come there."""
 
+_OF_THEIR_OWN = {
+    "backfill of a day": (
+        "ingest.load.",
+        "ingest.loading.",
+        "ingest.destination.Destination.",
+        "dlt: ",
+    ),
+    "rewind": ("ops.history.", "ops.rewind.", "ops.publish.", "ops.journal."),
+    "rewind, forward again": ("ops.rewind.", "ops.publish."),
+}
+"""Steps that are killed also at points that others pass, since there it means something else."""
+
 STOPPED = (
     "ops.journal.Journal.begin_step",
     "dlt: mark the load as finished",
@@ -29,6 +41,11 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         tests = _tests(disturber, step) if step == _DAILY else []
         if cases:
             yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
+    for step, starts in _own(disturber):
+        cases = [case for case in disturber.cases(step) if case.point.startswith(starts)]
+        yield step, cases, "SIGKILL at every point of its own"
+        some = disturber.moments(step, moments // 6)
+        yield step, some, f"SIGKILL at {len(some)} random moments"
     yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
     between = [
         case
@@ -41,7 +58,13 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         chosen = [case for case in every if case.point.startswith("ops.")]
         yield _DAILY, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
     stopped = [case for start in STOPPED for case in _at(disturber, start, "stop")[:1]]
-    yield _DAILY, stopped, "stopped, and woken after another start"
+    yield _DAILY, stopped, "stopped beyond its lease, taken over and woken"
+
+
+def _own(disturber: Disturber) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for step, name in enumerate(disturber.scenario.steps):
+        if name in _OF_THEIR_OWN:
+            yield step, _OF_THEIR_OWN[name]
 
 
 def _is_ours(point: str) -> bool:

@@ -57,6 +57,27 @@ def finished(job: Job, tally: Tally) -> str:
     return _edited(job, edits, tally)
 
 
+def fence(job: Job, tally: Tally) -> str:
+    from tests.crash.retailer import WAY, Way
+
+    scenario = Way(job.folder / "worlds", "sample", WAY[:1])
+    case = Case("ops.report._write: partial.replace(page) (before)", action="stop")
+    return _tried(job, scenario, "fence", 0, case, tally)
+
+
+def edge(job: Job, tally: Tally) -> str:
+    """Rows are lost without any kill: the undisturbed walk finds it."""
+    tally.times += 1
+    try:
+        with (
+            store_scenarios.opened("edge", job.folder / "worlds") as store,
+            job.walked(store, "edge", counted=False),
+        ):
+            return ""
+    except AssertionError as error:
+        return str(error)
+
+
 def _edited(job: Job, edits: dict[str, tuple[str, str]], tally: Tally) -> str:
     """Three days of the sample, and a build beside an unfinished load."""
     from tests.crash.retailer import WAY, Way
@@ -75,6 +96,8 @@ SAFETIES: dict[str, Callable[[Job, Tally], str]] = {
     "undoing unfinished loads": undo,
     "dead letters in the load of their rows": package,
     "the atomic rename": rename,
+    "the end of a stopped run": fence,
+    "the edge of open transactions": edge,
     "the rank of versions": dedup,
     "the filter of finished loads": finished,
 }

@@ -1,133 +1,31 @@
-"""The sources: databases with a cursor and without, a drop, a bucket, an API, and dead letters."""
+"""The sources: a drop, a bucket and an API here, databases in `databases`; and all by name."""
 
 import gzip
 import json
-import sqlite3
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 from projects import source, table
+from services import postgres
 from test_ingest_faults import served
 
+from tests.crash.databases import (
+    AMOUNT,
+    LINES,
+    NEGATIVE,
+    Append,
+    Backfill,
+    Deletes,
+    Letters,
+    Replace,
+    day,
+)
+from tests.crash.edge import Edge
 from tests.crash.stores import Known, Store, rules
-
-AMOUNT = {"data_type": "integer", "check": "amount >= 0"}
-LINES = {"id": "bigint", "amount": AMOUNT, "updated_at": "timestamp"}
-NEGATIVE = rules("check:amount")
-
-
-class Database(Store):
-    """A SQLite file with the table `lines` and others alike."""
-
-    names: tuple[str, ...] = ("lines",)
-
-    def put(self, name: str, *made: tuple[Any, ...]) -> None:
-        """Insert rows, or put them in place of those of the same id, and know them."""
-        known = self.known.setdefault(name, Known(tuple(LINES)))
-        with closing(sqlite3.connect(self.path / "shop.sqlite")) as con, con:
-            con.execute(f"create table if not exists {name} (id primary key, amount, updated_at)")
-            con.executemany(f"insert or replace into {name} values (?, ?, ?)", made)
-        good = [row for row in made if row[1] >= 0]
-        known.rows += good
-        known.dead[NEGATIVE] += len(made) - len(good)
-        known.dead += Counter()  # without those that are none
-
-    def declare(self, rule: str = "amount >= 0", **given: Any) -> None:
-        """Write the declaration of all tables."""
-        columns = {**LINES, "amount": {"data_type": "integer", "check": rule}}
-        given = {"max_dead": 1, "primary_key": ["id"], **given}
-        made = [table(name, columns, **given) for name in self.names]
-        url = f"sqlite:///{self.path / 'shop.sqlite'}"
-        self.project.declare(source("shop", *made, kind="sql", url=url))
-
-
-def day(number: int) -> str:
-    """A time at the beginning of a day of 2017."""
-    return f"2017-{1 + number // 28:02}-{1 + number % 28:02} 00:00:00"
-
-
-class Append(Database):
-    """A table that grows and changes, read in windows by its cursor; rows come late, and bad."""
-
-    name = "append and merge"
-    steps = ("first load", "new, changed and late rows", "with a torn state")
-    names = ("lines", "stores")
-
-    def bring(self, step: int) -> None:
-        if step == 0:
-            self.declare(cursor="updated_at", lag="2 days", window=40)
-            self.put("lines", *((i, 1 if i % 50 else -1, day(i // 9)) for i in range(90)))
-            self.put("stores", (1, 1, None), (2, 1, None), (3, -1, None))
-            return
-        begin = 100 * step
-        new = [(begin + i, -1 if i == 7 else i, day(10 * step + i // 9)) for i in range(35)]
-        changed = [(i, 1000 * step + i, day(10 * step)) for i in range(1, 11)]
-        late = [(begin + 50 + i, i, day(10 * step - 1)) for i in range(5)]
-        self.put("lines", *new, *changed, *late)
-        self.put("stores", (1, 10 * step, None))
-        self.known["lines"].cursor = new[-1][2]
-        if step == 2:
-            with duckdb.connect(str(self.project.warehouse)) as con:
-                con.execute(
-                    "update raw_shop._dlt_pipeline_state set state = left(state, 40) where version "
-                    "= (select max(version) from raw_shop._dlt_pipeline_state)"
-                )
-
-    def put(self, name: str, *made: tuple[Any, ...]) -> None:
-        super().put(name, *made)
-        if name == "lines":
-            self.known[name].cursor = max(row[2] for row in made if row[1] >= 0)
-
-
-class Replace(Database):
-    """A table that is read whole each time."""
-
-    name = "replace"
-    steps = ("first load", "another snapshot", "the same again")
-
-    def bring(self, step: int) -> None:
-        if step == 0:
-            self.declare(write_disposition="replace")
-        if step < 2:
-            made = [(i, i + step, day(i)) for i in range(60 + 2 * step)]
-            # the bad row of the first snapshot is read again, and known
-            self.put("lines", *made, (900 + step, -1, None))
-
-
-class Letters(Database):
-    """Dead letters: replayed once their rule is mended, discarded, and more rows after that."""
-
-    name = "dead letters"
-    steps = ("load", "replay", "discard", "load again")
-
-    def bring(self, step: int) -> None:
-        if step == 0:
-            self.declare(cursor="updated_at")
-            bad = [(100 + i, -1, day(3)) for i in range(4)] + [(200, -50, day(3))]
-            self.put("lines", *((i, i, day(i // 9)) for i in range(40)), *bad)
-            self.known["lines"].cursor = day(39 // 9)
-        known = self.known["lines"]
-        if step == 1:
-            self.declare(rule="amount >= -10", cursor="updated_at")
-            known.rows += [(100 + i, -1, day(3)) for i in range(4)]
-            known.fates["replayed"] = 4
-        if step == 2:
-            known.fates["discarded"] = 1
-        if step == 3:
-            self.put("lines", *((300 + i, i, day(8)) for i in range(20)))
-            known.cursor = day(8)
-
-    def command(self, step: int) -> list[str]:
-        root = str(self.project.root)
-        return [["load", root], ["replay", root], ["discard", root, "not needed"], ["load", root]][
-            step
-        ]
 
 
 class Files(Store):
@@ -196,7 +94,7 @@ class Rest(Store):
     """An API that gives its items page by page; its address lives as long as the scenario."""
 
     name = "REST"
-    steps = ("first pages", "new and changed items")
+    steps = ("first pages", "new and changed items", "missed items, backfilled")
     url = ""
 
     def bring(self, step: int) -> None:
@@ -204,7 +102,8 @@ class Rest(Store):
         kept = self.path / "items.json"
         if step == 0:
             endpoint = {"path": "items", "data_selector": "items"}
-            ingest = {"primary_key": "id", "cursor": "updated_at", "lag": "1 day", "max_dead": 1}
+            ingest = {"primary_key": "id", "cursor": "updated_at", "lag": "1 day", "max_dead": 1,
+                      "window": 10}  # fmt: skip
             made = table("items", columns, endpoint=endpoint, **ingest)
             client = {
                 "base_url": self.url,
@@ -215,6 +114,11 @@ class Rest(Store):
             items = []
         else:
             items = json.loads(kept.read_text())
+        if step == 2:
+            missed = [[300 + i, i, day(i)] for i in range(5)]
+            kept.write_text(json.dumps(items + missed))
+            self.known["items"].rows += [tuple(row) for row in missed[1:4]]
+            return
         new = [[100 * step + i, -1 if i == 5 else i, day(5 * step + i // 5)] for i in range(25)]
         changed = [[i, 500 + i, day(5 * step)] for i in (1, 2, 3)] if step else []
         ids = {row[0] for row in changed}
@@ -223,6 +127,10 @@ class Rest(Store):
         known.rows += [tuple(row) for row in new + changed if row[1] >= 0]
         known.dead[NEGATIVE] += 1
         known.cursor = new[-1][2]
+
+    def command(self, step: int) -> list[str]:
+        stretch = ["backfill", str(self.project.root), day(1), day(4)]
+        return stretch if step == 2 else super().command(step)
 
     def answer(self, path: str, count: int) -> tuple[int, Any]:
         """A page of the items as they are now."""
@@ -234,7 +142,8 @@ class Rest(Store):
 
 
 STORES: dict[str, type[Store]] = {
-    kind.__name__.lower(): kind for kind in (Append, Replace, Files, Bucket, Rest, Letters)
+    kind.__name__.lower(): kind
+    for kind in (Append, Replace, Deletes, Backfill, Files, Bucket, Rest, Letters, Edge)
 }
 """Every scenario of ingestion alone, by a short name. One more is a class and its name here."""
 
@@ -245,6 +154,10 @@ def opened(name: str, folder: Path) -> Iterator[Store]:
     store = STORES[name](folder)
     if isinstance(store, Rest):
         with served(store.answer) as url:
+            store.url = url
+            yield store
+    elif isinstance(store, Edge):
+        with postgres() as url, closing(store):
             store.url = url
             yield store
     else:

@@ -10,12 +10,21 @@ from tests.crash.control import Control
 HALF_PUBLISHED = "without: half of the snapshot is written"
 BETWEEN_PACKAGES = "without: the rows are in, their dead letters are not"
 
+LEASE = 1.5  # seconds
+
 
 def off(name: str, control: Control) -> None:
     """Take this away in this process."""
-    {"undo": _undo, "rename": _rename, "package": _package, "kernel_copy": _kernel_copy}[name](
-        control
-    )
+    {
+        "undo": _undo,
+        "rename": _rename,
+        "package": _package,
+        "kernel_copy": _kernel_copy,
+        "lease": _lease,
+        "patience": _patience,
+        "fence": _fence,
+        "edge": _edge,
+    }[name](control)
 
 
 def _undo(control: Control) -> None:
@@ -67,3 +76,40 @@ def _kernel_copy(control: Control) -> None:
         raise OSError("not on this file system")
 
     os.copy_file_range = refuse  # type: ignore[assignment]
+
+
+def _lease(control: Control) -> None:
+    """No safety: who waits for a lease to run out waits for long."""
+    from ops import takeover
+
+    still = takeover._still
+    takeover._still = lambda path, entry, lease: still(path, entry, LEASE)
+
+
+def _patience(control: Control) -> None:
+    """No safety: a first read waits for open transactions for long."""
+    from ingest.readers import edge
+
+    edge._PATIENCE = 0.0
+
+
+def _edge(control: Control) -> None:
+    """No transaction is seen to be open."""
+    from ingest.readers.edge import Open, Transactions
+
+    Transactions.open_now = lambda self, patient=False: Open({})  # type: ignore[method-assign]
+
+
+def _fence(control: Control) -> None:
+    """A lease that has run out is just declared over, and nobody looks whether theirs is."""
+    from ops import takeover
+    from ops.lock import RunLock
+
+    def declared_over(path: Path, entry: Any, tell: Any) -> int:
+        path.unlink()
+        descriptor = takeover.taken(path)
+        assert descriptor is not None
+        return descriptor
+
+    takeover._fenced = declared_over
+    RunLock.check = lambda self: None  # type: ignore[method-assign]

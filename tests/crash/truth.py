@@ -1,5 +1,6 @@
 """What the sample's oracle says of raw and marts, and what is there."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -53,6 +54,8 @@ class Raw:
 class Truth:
     """What the oracle says after loads at the end of some days.
 
+    `raw` has each table; `timed` as it is where the last day was read by a backfill.
+
     Args:
         days: the days.
         mended_on: the day on which the misspelt brand's dead letters were replayed, the last but
@@ -63,7 +66,7 @@ class Truth:
         self.con, oracle = duckdb.connect(), Oracle(SEED, days)
         tell(self.con, oracle)
         self.con.execute(f"delete from promo_promotions where not ({THIN})")
-        self.raw, self.columns = {}, {}
+        self.raw, self.timed, self.columns = {}, {}, {}
         for table in TABLES:
             self.con.register("told", oracle.fates(table).to_arrow_table())
             self.con.execute("create or replace table fates as from told")
@@ -78,19 +81,24 @@ class Truth:
                 )
                 if table == "pos.products":
                     self._mend()
-            dead = self._one("select count(*) from fates where fate in ('dead', 'replayed')")
-            names = [c for c in self.con.table("fates").columns if c not in _OF_FATES]
-            good = self.con.execute(one("fates where fate <> 'dead'", names)).fetchall()[0]
-            self.raw[table], self.columns[table] = Raw(good, dead), names
+            columns = self.con.table("fates").columns
+            names = self.columns[table] = [c for c in columns if c not in _OF_FATES]
+            self.raw[table] = self._raw(names)
+            if "updated_at" in names:  # what has no time is in no stretch of time
+                new = f"first_load = date '{max(days)}' and updated_at is null"
+                self.timed[table] = self._raw(names, f"not ({new})")
             if table == "pos.products":
                 self.misspelt = self._one("select count(*) from fates where fate = 'replayed'")
 
-    def check_raw(self, home: Home, closed: tuple[int, int]) -> int:
+    def check_raw(
+        self, home: Home, closed: tuple[int, int], later: Mapping[str, Raw] | None = None
+    ) -> int:
         """Compare the raw zone of a home, one query for each table.
 
         Args:
             home: whose no command is at work.
             closed: dead letters that were replayed, and discarded.
+            later: what is true of tables that were read later than the others.
 
         Returns:
             How many rows there are.
@@ -104,7 +112,7 @@ class Truth:
         with duckdb.connect(str(home.warehouse), read_only=True) as con:
             for source in SOURCES:
                 settled(con, source)
-            for table, told in self.raw.items():
+            for table, told in {**self.raw, **(later or {})}.items():
                 source, _, name = table.partition(".")
                 found = con.execute(one(f"raw_{source}.{name}", self.columns[table])).fetchall()[0]
                 assert found == told.good, f"raw of {table}: {found}, not {told.good}"
@@ -118,6 +126,11 @@ class Truth:
             ).fetchall()[0]
             assert fates == (*closed, sum(closed)), f"closed dead letters: {fates}, not {closed}"
         return rows
+
+    def _raw(self, names: list[str], only: str = "true") -> Raw:
+        dead = f"select count(*) from fates where fate in ('dead', 'replayed') and {only}"
+        good = one(f"fates where fate <> 'dead' and {only}", names)
+        return Raw(self.con.execute(good).fetchall()[0], self._one(dead))
 
     def _mend(self) -> None:
         columns = ", ".join(self.con.table("pos_products").columns)

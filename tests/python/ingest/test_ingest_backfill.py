@@ -1,8 +1,5 @@
 """A stretch of the cursor read again: what was missed comes in once, and nothing else moves."""
 
-import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +19,6 @@ COLUMNS = {
 DAYS = ["2017-01-01", "2017-01-02", "2017-01-08", "2017-01-09"]
 TIMES = ["2017-01-31T11:59:59", "2017-01-31T12:00:00Z", "2017-01-31 23:59", "2017-02-01",
          "2017-01-31T23:30:00-05:00"]  # fmt: skip
-HERE = Path(__file__).parent
 
 
 def _node(columns: dict[str, Any] = COLUMNS, **ingest: Any) -> dict[str, Any]:
@@ -107,50 +103,6 @@ def test_without_a_chunk_a_load_has_a_windows_rows(project: Project, lost: Shop)
     project.check_books("shop")
 
 
-_CHILD = """
-import sys
-sys.path[:0] = {paths!r}
-import killed_load
-from pathlib import Path
-from projects import Project
-from test_ingest_backfill import _stretch
-loader = Project(Path(sys.argv[1])).loader()
-killed_load.arm(sys.argv[2], int(sys.argv[3]))
-stretch = _stretch(loader.source, "2017-01-01", "2017-01-13", "3d")
-loader.backfill(loader.source.tables[0], stretch, "killed")
-"""
-
-
-def test_killed_it_goes_on_where_it_was(project: Project, lost: Shop) -> None:
-    before = _state(project)
-    paths = [str(HERE), str(HERE.parent), str(HERE.parents[2])]
-    for point, passes in (("complete", 2), ("committed", 1)):
-        done = subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                _CHILD.format(paths=paths),
-                str(project.root),
-                point,
-                str(passes),
-            ],
-            env=project.env,
-            check=False,
-        )
-        assert done.returncode == -signal.SIGKILL
-    assert _state(project)["backfill"]["done_to"] > "2017-01-03"
-    _backfill(project, "2017-01-01", "2017-01-13", "3d")
-    assert any("goes on at 2017-01-" in line for line in project.lines)
-    rows = [row[0] for row in project.raw("shop.lines")]
-    assert sorted(set(rows)) == [*range(1, 11), 50, 60, *range(101, 111)]
-    assert len(rows) == 23  # id 3 has two versions
-    assert len(project.dead("shop.lines")) == 1
-    assert {**_state(project), "backfill": None} == {**before, "backfill": None}
-    # each piece that brought news is one load
-    assert len(set(_ranges(project)[2:])) == len(_ranges(project)[2:]) == 3
-    project.check_books("shop")
-
-
 def test_another_stretch_begins_anew(
     project: Project, lost: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -161,6 +113,7 @@ def test_another_stretch_begins_anew(
         patched.setattr("ingest.loading.book.too_many_dead", lambda checked: 1 / 0)
         assert loader.backfill(made, asked, "run").errors
     assert asked.left(_state(project)).low == "2017-01-04 00:00:00"
+    assert "goes on at 2017-01-04" in asked.goes_on(_state(project))
     assert asked.left({}) == asked
     other = _stretch(loader.source, "2017-01-01", "2017-01-14", "3d")
     assert other.left(_state(project)) == other

@@ -1,10 +1,7 @@
 """`deletes: compare`: what is gone at the source, found exactly, and never by a truncated read."""
 
-import os
 import random
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -300,30 +297,6 @@ def _at_source(url: str) -> dict[int, int]:
             return dict(con.execute("select id, amount from lines").fetchall())
     with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as lite:
         return dict(lite.execute("select id, amount from lines").fetchall())
-
-
-@SQLITE
-def test_killed_amid_a_comparison(project: Project, run: Run) -> None:
-    _put(run, *map(_row, range(200)))
-    project.load(_node())
-    _delete(run, [1, 2, 3])
-    _put(run, (*_row(500)[:3], "2011-01-01 00:00:00+00"))
-    points = ["compared", "job", "job_done", "complete", "completed", "none"]
-    here = Path(__file__).parent
-    paths = [str(here), str(here.parent), str(here.parents[2])]
-    done = subprocess.run(
-        [sys.executable, str(here / "killed_load.py")],
-        input="".join(f"{project.root}\t{point}\t1\n" for point in points),
-        env={**os.environ, **project.env, "PYTHONPATH": os.pathsep.join(paths)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert done.stdout.split() == ["-9"] * 5 + ["0"]
-    assert _tombstones(project) == [1, 2, 3]
-    assert _alive(project).keys() == {0, *range(4, 200), 500}
-    assert project.book("shop")[-1]["load_number"] == 2
-    project.check_books("shop")
 
 
 @SQLITE
