@@ -60,9 +60,14 @@ def _taken(here: Settings, log: Log, command: str, asked: tuple[str, str, str, s
         raise CallError(str(error)) from None
     scratch = here.scratch / "load" / source.name
     loader = Loader(
-        source, here.warehouse, scratch, here.env, lambda line: log.say("load", f"  {line}")
+        source,
+        here.warehouse,
+        scratch,
+        here.env,
+        lambda line: log.say("load", f"  {line}"),
+        here.guard,
     )
-    journal, begun = Journal(here.warehouse), now()
+    journal, begun = Journal(here.warehouse, here.guard), now()
     journal.start(log.run_id, command, here.target)
     journal.begin_step(log.run_id, "backfill", begun)
     status, code, detail = "failed", FAILED, "interrupted"
