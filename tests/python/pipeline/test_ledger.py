@@ -12,6 +12,7 @@ import shutil
 import sqlite3
 import sys
 from contextlib import closing
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
@@ -123,8 +124,10 @@ def test_a_hundred_mutations_in_a_million_rows(tmp_path: Path) -> None:
 
 def mutated(home: Home, *stages: str) -> Done:
     """The real `millrace run`, quick, with rows changed behind its back."""
-    script = str(PROJECT / "tests/python/pipeline/mutated_run.py")
-    return home.call(sys.executable, script, *stages, "--", "run", "--quick")
+    helpers = PROJECT / "tests" / "python"
+    there = replace(home, env={**home.env, "PYTHONPATH": str(helpers)})
+    script = str(helpers / "pipeline" / "mutated_run.py")
+    return there.call(sys.executable, script, *stages, "--", "run", "--quick")
 
 
 @pytest.mark.parametrize(
