@@ -8,8 +8,10 @@ a copy writes none: the second table is on XFS, in a file that is mounted for as
 import os
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -168,9 +170,11 @@ def sharing_blocks() -> Iterator[Path]:
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 raise SkippedError(f"no XFS to measure: {done.stderr.strip()}")
+        before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # or it stays mounted
         try:
             yield folder
         finally:
+            signal.signal(signal.SIGTERM, before)
             subprocess.run(["umount", str(folder)], check=True)
 
 
