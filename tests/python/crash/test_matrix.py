@@ -21,8 +21,8 @@ from tests.crash.safeties import MARKED
 pytestmark = pytest.mark.xdist_group("crash")
 
 SEED = int(os.environ.get("MILLRACE_CRASH_SEED", date.today().toordinal()))
-KILLS = {"append": 8, "replace": 3, "files": 4, "bucket": 3, "rest": 3, "letters": 3,
-         "deletes": 3, "backfill": 4}  # fmt: skip
+KILLS = {"append": 5, "replace": 2, "files": 3, "bucket": 2, "rest": 2, "letters": 2,
+         "deletes": 2, "backfill": 3}  # fmt: skip
 """Kills in each step."""
 
 
@@ -57,6 +57,7 @@ def test_ingestion_is_killed(client: Client, tmp_path: Path, name: str) -> None:
 
 def test_ingestion_is_killed_at_random_moments(client: Client, tmp_path: Path) -> None:
     with store_scenarios.opened("append", tmp_path) as store:
+        store.steps = store.steps[:2]
         disturber = Disturber(store, client, SEED)
         disturber.walk()
         tally = Tally("", SEED)
@@ -65,9 +66,9 @@ def test_ingestion_is_killed_at_random_moments(client: Client, tmp_path: Path) -
         assert tally.fired >= 3
         for action in ("io", "full", "scratch"):
             tally = Tally(action, SEED)
-            disturber.disturb(1, disturber.cases(1, action, "(before)")[:3], tally)
+            disturber.disturb(1, disturber.cases(1, action, "(before)")[:2], tally)
             assert tally.wrong == []
-            assert tally.fired == 3
+            assert tally.fired == 2
 
 
 def test_publishing_is_killed_at_every_point(client: Client, tmp_path: Path) -> None:
