@@ -8,22 +8,18 @@ snapshot until a build has passed all its tests.
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
-import sample
-from ingest.declaration import Source, load_sources, pick
-from ingest.deletes import comparable
-from ingest.errors import DeclarationError, IngestError, UnsetError, redact
-from ingest.load import Loader
+from ingest.errors import redact
 from ops import publish, quality_report, report, rewind
 from ops.build import DbtSteps, StepError
-from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, USAGE
+from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, OK
 from ops.dbt import Dbt, fingerprint
 from ops.due import Facts, due
 from ops.history import HistoryError
 from ops.journal import Journal, new_run_id, now
+from ops.load_step import LoadStep
 from ops.lock import HeldError
 from ops.log import Log
 from ops.resume import Builds
-from ops.secrecy import refuse_written
 from ops.settings import Settings
 from ops.steps import STEPS
 from ops.summary import Summary
@@ -38,9 +34,7 @@ class Runner:
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
         self.builds = Builds(settings, self.journal, self._dbt)
         self._stray = settings.logs / "tools.log"
-        self._loaders: dict[str, Loader] = {}
-        self._declared: tuple[str, tuple[Source, ...]] = ("", ())
-        self._accept_deletes = False
+        self._loads = LoadStep(settings, log)
 
     def run(
         self,
@@ -65,7 +59,7 @@ class Runner:
             accept_deletes: what is gone of `tables` at the source is deleted, however much.
             run_id: the run's id; a new one when not given.
         """
-        chosen, self._accept_deletes = set(steps), accept_deletes
+        chosen, self._loads.accept_deletes = set(steps), accept_deletes
         summary = Summary(run_id or new_run_id())
         self._log.run_id = summary.run_id
         with self.journal.keeping():
@@ -128,7 +122,7 @@ class Runner:
                 summary.steps.append(step.name)
             self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
-                "load": lambda: self._load(summary, tables),
+                "load": lambda: self._loads.load(summary, tables),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
                 "build": lambda: self.builds.build(
                     summary, mark, self.waiting(), arguments, thorough
@@ -137,7 +131,7 @@ class Runner:
                 "report": lambda: self._report(summary, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
-                self._dbt.progress = self._watched(step.name, progress)
+                self._dbt.progress = self._loads.progress = self._watched(step.name, progress)
                 try:
                     if step.uses_dbt and not prepared:
                         self._dbt.prepare()
@@ -192,7 +186,7 @@ class Runner:
             news: the load brought something, or went wrong.
         """
         before, mark = self.journal.before(), fingerprint(self._settings.project)
-        if before.project is None and self.sources() and not self.ever_loaded():
+        if before.project is None and self._loads.sources() and not self.ever_loaded():
             return {}  # marts of nothing would only hide that no source could be read
         killed = self.builds.killed(mark)
         return due(
@@ -209,66 +203,13 @@ class Runner:
             )
         )
 
-    def sources(self) -> tuple[Source, ...]:
-        """The declared sources, read again only after an edit."""
-        mark = fingerprint(self._settings.project)
-        if self._declared[0] != mark:
-            declared = load_sources(self._settings.project)
-            refuse_written(declared)
-            self._declared = (mark, declared)
-            self._loaders.clear()
-        return self._declared[1]
-
-    def _load(self, summary: Summary, words: tuple[str, ...]) -> str:
-        try:
-            declared = self.sources()
-        except DeclarationError as error:
-            raise StepError(str(error), MISDECLARED) from None
-        try:
-            sources = pick(declared, words)
-            if self._accept_deletes:
-                comparable(sources, words)
-        except DeclarationError as error:
-            raise StepError(str(error), USAGE) from None
-        problems: list[IngestError] = []
-        for done, source in enumerate(sources):
-            self._dbt.progress(done, len(sources))
-            loader = self._loader(source)
-            result = loader.load(summary.run_id, accept_deletes=self._accept_deletes)
-            self._settings.guard()  # a lost lock is no fault of the source
-            summary.loads += result.loads
-            problems += result.errors
-        for problem in problems:
-            if isinstance(problem, UnsetError) and problem.variable in sample.VARIABLES:
-                problem.mend = f"millrace sample start; for a source of your own: {problem.mend}"
-            self._log.error("source_failed", str(problem))
-            wrong = isinstance(problem, DeclarationError)
-            summary.fail(str(problem), MISDECLARED if wrong else SOURCE_FAILED)
-        read = sum(load.read for load in summary.loads)
-        dead = sum(load.dead for load in summary.loads)
-        return f"{read:,} rows read, {dead:,} of them dead letters" if summary.loads else "no news"
-
-    def _loader(self, source: Source) -> Loader:
-        known = self._loaders.get(source.name)
-        if known is None or known.source != source:
-            known = Loader(
-                source,
-                self._settings.warehouse,
-                self._settings.scratch / "load" / source.name,
-                self._settings.env,
-                lambda line: self._log.say("load", f"  {line}"),
-                self._settings.guard,
-            )
-            self._loaders[source.name] = known
-        return known
-
     def waiting(self) -> dict[tuple[str, str], int]:
         """Source tables whose newest finished load no good build has taken."""
-        return self.journal.pending((s.name, s.raw_schema) for s in self.sources())
+        return self.journal.pending((s.name, s.raw_schema) for s in self._loads.sources())
 
     def ever_loaded(self) -> bool:
         """Whether any source has a finished load."""
-        return self.journal.ever_loaded(source.raw_schema for source in self.sources())
+        return self.journal.ever_loaded(source.raw_schema for source in self._loads.sources())
 
     def _a_day_has_passed(self) -> bool:
         last = self.journal.before().thorough_at

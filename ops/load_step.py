@@ -1,0 +1,91 @@
+"""The step that brings rows in: every declared source, one after another."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import sample
+from ingest.declaration import Source, load_sources, pick
+from ingest.deletes import comparable
+from ingest.errors import DeclarationError, IngestError, UnsetError
+from ingest.load import Loader
+from ops.build import StepError
+from ops.codes import MISDECLARED, SOURCE_FAILED, USAGE
+from ops.dbt import fingerprint
+from ops.log import Log
+from ops.secrecy import refuse_written
+from ops.settings import Settings
+from ops.summary import Summary
+
+
+@dataclass
+class LoadStep:
+    """Loads; the loaders are kept between the runs of one process."""
+
+    settings: Settings
+    log: Log
+    accept_deletes: bool = False
+    progress: Callable[[int, int], None] = lambda done, total: None
+    _loaders: dict[str, Loader] = field(default_factory=dict)
+    _declared: tuple[str, tuple[Source, ...]] = ("", ())
+
+    def sources(self) -> tuple[Source, ...]:
+        """The declared sources, read again only after an edit."""
+        mark = fingerprint(self.settings.project)
+        if self._declared[0] != mark:
+            declared = load_sources(self.settings.project)
+            refuse_written(declared)
+            self._declared = (mark, declared)
+            self._loaders.clear()
+        return self._declared[1]
+
+    def load(self, summary: Summary, words: tuple[str, ...]) -> str:
+        """Load from these sources and tables, all if none; what came of it, in words.
+
+        Args:
+            summary: of the run; the loads and what went wrong go into it.
+            words: like `pos` or `pos.transactions`.
+
+        Raises:
+            StepError: the declarations are wrong, or a word names nothing.
+        """
+        try:
+            declared = self.sources()
+        except DeclarationError as error:
+            raise StepError(str(error), MISDECLARED) from None
+        try:
+            sources = pick(declared, words)
+            if self.accept_deletes:
+                comparable(sources, words)
+        except DeclarationError as error:
+            raise StepError(str(error), USAGE) from None
+        problems: list[IngestError] = []
+        for done, source in enumerate(sources):
+            self.progress(done, len(sources))
+            loader = self._loader(source)
+            result = loader.load(summary.run_id, accept_deletes=self.accept_deletes)
+            self.settings.guard()  # a lost lock is no fault of the source
+            summary.loads += result.loads
+            problems += result.errors
+        for problem in problems:
+            if isinstance(problem, UnsetError) and problem.variable in sample.VARIABLES:
+                problem.mend = f"millrace sample start; for a source of your own: {problem.mend}"
+            self.log.error("source_failed", str(problem))
+            wrong = isinstance(problem, DeclarationError)
+            summary.fail(str(problem), MISDECLARED if wrong else SOURCE_FAILED)
+        read = sum(load.read for load in summary.loads)
+        dead = sum(load.dead for load in summary.loads)
+        return f"{read:,} rows read, {dead:,} of them dead letters" if summary.loads else "no news"
+
+    def _loader(self, source: Source) -> Loader:
+        known = self._loaders.get(source.name)
+        if known is None or known.source != source:
+            known = Loader(
+                source,
+                self.settings.warehouse,
+                self.settings.scratch / "load" / source.name,
+                self.settings.env,
+                lambda line: self.log.say("load", f"  {line}"),
+                self.settings.guard,
+            )
+            self._loaders[source.name] = known
+        return known
