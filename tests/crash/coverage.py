@@ -28,7 +28,8 @@ CASES = {
     ),
     "ops": (
         *("build.DbtSteps.tidy", "build.DbtSteps._elementary", "build.DbtSteps._attached"),
-        *("build_log.BuildLog.begin", "build_log.BuildLog.drop", "build_log._append"),
+        *("build_log.BuildLog.begin", "build_log.BuildLog.drop", "build_log.BuildLog._add"),
+        *("build_log._append", "lock_file.taken"),
         *("dbt.Dbt.run", "dbt.Dbt.listed", "dbt.Dbt._parse", "gather._rows"),
         *("history.History.keep", "history.History._cut", "history.History.restore"),
         *("history.History.prune", "history.write_json"),

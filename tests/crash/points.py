@@ -16,6 +16,7 @@ _READS = re.compile(
     r"create\s+(?:or\s+replace\s+)?temp)\b",
     re.IGNORECASE,
 )
+_FLAGS = re.compile(r"\bos\.O_(?:WRONLY|RDWR|CREAT|TRUNC)\b")
 _SQL = {"execute", "sql"}
 _ALWAYS = {
     *("executemany", "begin", "commit", "checkpoint"),  # databases
@@ -140,7 +141,7 @@ class _Placer(ast.NodeTransformer):
             read_only = any(word.arg == "read_only" for word in node.keywords)
             return owner == "duckdb" and bool(node.args) and not read_only
         if name == "open":
-            return owner != "os" and _writes(node)
+            return bool(_FLAGS.search(ast.unparse(node))) if owner == "os" else _writes(node)
         return False
 
     def _text(self, node: ast.expr) -> str:

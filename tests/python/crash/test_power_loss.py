@@ -66,10 +66,10 @@ def test_a_missing_fsync_is_seen(
     from ops import publish as module
 
     published = tmp_path / "published"
-    sync_folder = module._sync_folder
+    sync_folder = module.sync_folder
     with pytest.MonkeyPatch.context() as patch:
         if without == "the folder's fsync":
-            patch.setattr(module, "_sync_folder", lambda folder: None)
+            patch.setattr(module, "sync_folder", lambda folder: None)
         else:
             whole = module._copy
 
@@ -86,6 +86,6 @@ def test_a_missing_fsync_is_seen(
                     os.fsync(file.fileno())
                 sync_folder(folder)
 
-            patch.setattr(module, "_sync_folder", late)
+            patch.setattr(module, "sync_folder", late)
         asked = told(monkeypatch, marts, published)
     assert not in_order(asked, published)

