@@ -27,7 +27,7 @@ def status(
     \b
     Examples:
       millrace status
-      millrace status --json | jq .next
+      millrace status --json
     """
     here, log = settings_module.load(target), Log()
     try:

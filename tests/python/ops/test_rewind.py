@@ -21,6 +21,7 @@ from ops.codes import BUILD_FAILED, OK, CallError
 from ops.history import History, HistoryError
 from ops.journal import Journal, now
 from ops.lock import HeldError
+from ops.past_runs import last_runs
 from ops.settings import Settings
 
 # 29 effects. The two files are of two points before three of them, one of which is the 14th.
@@ -93,7 +94,7 @@ def test_back_and_forth_is_told_in_the_journal_and_keeps_no_more_points(here: Se
     for to, version in ((FIRST, 1), ("latest", 2), (FIRST, 1), (SECOND, 2)):
         assert go(here, to).code == OK
         assert set(versions(here).values()) == {version}
-        last = Journal(here.warehouse).last_runs(9)
+        last = last_runs(here.warehouse, 9)
         assert [row.status for row in last] == ["success"] * (1 + version)
         assert f"rewind --to {FIRST if version == 1 else SECOND}" in {row.command for row in last}
     assert len(History(here.history).points()) == 2

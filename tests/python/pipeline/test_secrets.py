@@ -23,9 +23,9 @@ def fails(token):
 
 def breaks_us(token):
     from ops.run import Runner
-    def broken(*_):
+    def broken(*_, **__):
         raise RuntimeError(f"Bearer {token} {token!r}")
-    Runner._due = broken
+    Runner.due = broken
     return []
 """
 
