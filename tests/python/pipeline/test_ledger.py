@@ -125,7 +125,9 @@ def test_a_hundred_mutations_in_a_million_rows(tmp_path: Path) -> None:
 def mutated(home: Home, *stages: str) -> Done:
     """The real `millrace run`, quick, with rows changed behind its back."""
     helpers = PROJECT / "tests" / "python"
-    there = replace(home, env={**home.env, "PYTHONPATH": str(helpers)})
+    # the project first: `helpers` has a folder `sample` too
+    paths = os.pathsep.join([str(PROJECT), str(helpers)])
+    there = replace(home, env={**home.env, "PYTHONPATH": paths})
     script = str(helpers / "pipeline" / "mutated_run.py")
     return there.call(sys.executable, script, *stages, "--", "run", "--quick")
 
