@@ -140,11 +140,19 @@ class Disturber:
         took = self.walked[step].seconds
         return [Case(seconds=self.dice.uniform(0.03, 0.97) * took) for _ in range(count)]
 
-    def disturb(self, step: int, cases: Iterable[Case], tally: Tally) -> None:
+    def disturb(
+        self, step: int, cases: Iterable[Case], tally: Tally, recoveries: int | None = None
+    ) -> None:
         """Try all cases, up to five in a row and then the command to its good end.
 
         A case that did not fire because the command had come to its end is tried again as the
         first of a row, where it must. Points that only a recovery passes get a case of their own.
+
+        Args:
+            step: which.
+            cases: what to do.
+            tally: what comes of it goes in there.
+            recoveries: so many of the points that only a recovery passes; all, if not given.
         """
         left = list(cases)
         met: set[str] = set()
@@ -161,6 +169,11 @@ class Disturber:
                 for point in counts
                 if point not in self.known and point not in met and not point.startswith("dbt: ")
             ]
+            if recoveries is not None:
+                new = self.dice.sample(new, min(len(new), max(0, recoveries - len(met))))
+            # a kill at a moment falls elsewhere the next time, and so does its recovery
+            if any(case.seconds is not None for case in fired):
+                new = []
             met.update(new)
             for point in new if any(case.action == "kill" for case in fired) else ():
                 done, _ = self._checked(step, [*fired, Case(point)], tally)

@@ -36,7 +36,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def some(disturber: Disturber, step: int, count: int) -> Tally:
     """Disturb a step at some of its points."""
     tally = Tally(f"{disturber.scenario.name} {step}", SEED)
-    disturber.disturb(step, disturber.cases(step)[:count], tally)
+    disturber.disturb(step, disturber.cases(step)[:count], tally, recoveries=2)
     print(f"seed {SEED}: {dict(disturber.points)}")
     return tally
 
@@ -127,7 +127,7 @@ def test_a_run_of_the_sample_is_killed(client: Client, tmp_path: Path) -> None:
     cases = [*chosen[:2], dice.choice(stops), *chosen[2:3], *disturber.moments(1, 1)]
     dice.shuffle(cases)
     tally = Tally("", SEED)
-    disturber.disturb(1, cases, tally)
+    disturber.disturb(1, cases, tally, recoveries=1)
     print(f"seed {SEED}: {cases}")
     assert tally.wrong == []
     assert tally.fired >= 4
