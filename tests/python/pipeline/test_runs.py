@@ -12,7 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from copies import project_copy
-from homes import PROJECT, SETTLED_ON, Done, Home, kill
+from homes import PROJECT, SETTLED_ON, Done, Home
 
 from ops.lock import place, run_lock
 
@@ -175,23 +175,6 @@ def test_the_json_lines_of_a_crash_carry_the_run(home: Home) -> None:
     assert (done.code, lines[-1]["event"]) == (1, "unforeseen")
     ((run_id,),) = home.query("select max_by(run_id, started_at) from millrace.runs")
     assert {line["run_id"] for line in lines} == {run_id}
-
-
-def test_a_run_that_was_killed_is_shown_as_killed(home: Home) -> None:
-    home.advance(1)
-    process = home.begin(*QUICK, "--log-json")
-    assert process.stderr is not None
-    assert any(json.loads(line)["event"] == "load" for line in process.stderr)
-    assert kill(process)
-    status = home.millrace("status")
-    assert status.code == 0, status.text
-    assert "no run is going on" in status.text
-    assert " killed " in status.text
-    assert " running " not in status.text
-    counts = "select status, count(*) from millrace.runs group by all order by all"
-    assert home.query(counts) == [("running", 1), ("success", 1)], "to look changes nothing"
-    assert home.millrace(*QUICK).code == 0
-    assert home.query(counts) == [("killed", 1), ("success", 2)]
 
 
 def test_a_wrong_declaration(home: Home, tmp_path: Path) -> None:

@@ -139,15 +139,6 @@ def test_marts_that_outlived_their_warehouse(home: Home) -> None:
     )
 
 
-def test_elementarys_tables_are_made_again_after_a_kill(home: Home) -> None:
-    with duckdb.connect(str(home.warehouse)) as con:
-        con.execute("drop table elementary.dbt_columns")
-        con.execute("delete from millrace.marks where name = 'elementary'")
-    home.advance(1)
-    assert home.millrace(*QUICK).code == 0
-    assert home.query("select 1 from duckdb_tables() where table_name = 'dbt_columns'") == [(1,)]
-
-
 @pytest.mark.parametrize("sign", ["Running with dbt", " START "])
 def test_ctrl_c_amid_dbt_publishes_nothing(home: Home, tmp_path: Path, sign: str) -> None:
     """While dbt reads the project, and while it builds: dbt itself takes the signal for its own."""
