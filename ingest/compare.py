@@ -24,10 +24,10 @@ from ingest.deletes import refuse_many
 from ingest.destination import Destination
 from ingest.errors import IngestError, SourceError
 from ingest.faults import is_transient
+from ingest.raw_tables import RANKED_LOAD, died_in
 from ingest.readers import Batch, Key, KeyReader, Reader
 from ingest.types import INTEGERS, cast, fits, glob_free, is_decimal, literal, quote
 
-LOAD = "coalesce(_replayed_from, _load_number)"
 _FEW = 500
 """So many rows are asked for by their keys; for more the whole table is read."""
 _PLAIN = {*INTEGERS, "VARCHAR", "UUID", "DATE", "TIMESTAMP"}
@@ -91,7 +91,8 @@ class Comparer:
             self.destination,
             "alive",
             f"select {key} from {raw} group by {key} "
-            f"having coalesce(max({LOAD}) > max({LOAD}) filter (where _deleted), true)",
+            f"having coalesce(max({RANKED_LOAD}) "
+            f"> max({RANKED_LOAD}) filter (where _deleted), true)",
         )
         there, held = self._file("keys"), self._file("alive")
         # without its alias DuckDB takes `anti` for one
@@ -132,11 +133,12 @@ class Comparer:
         told = ", ".join(f"coalesce({quote(name)}::varchar, '~')" for name in sorted(self.types))
         # as macros/newest_versions.sql ranks them
         order = [
-            f'{LOAD} > coalesce("row:died", 0) desc',
+            f'{RANKED_LOAD} > coalesce("row:died", 0) desc',
             *([f"{quote(version)} desc nulls last"] if version else []),
-            f"{LOAD} desc, _source desc, md5(concat_ws('|', {told})) desc, _load_number desc",
+            f"{RANKED_LOAD} desc, _source desc",
+            f"md5(concat_ws('|', {told})) desc, _load_number desc",
         ]
-        died = f'max({LOAD}) filter (where _deleted) over (partition by {key}) as "row:died"'
+        died = f'{died_in(key)} as "row:died"'
         columns = ", ".join(map(quote, self.kept))
         self._written(
             self.destination,

@@ -4,6 +4,7 @@ from ingest.batch import Checked, Held
 from ingest.declaration import Table
 from ingest.destination import Destination
 from ingest.errors import ContractError
+from ingest.raw_tables import RANKED_LOAD, died_in
 from ingest.readers import Batch
 from ingest.readers.bounds import FIRST_YEAR, is_time
 from ingest.types import glob_free, literal, quote
@@ -66,12 +67,10 @@ def _news_of(table: Table, raw: str, where: str) -> str:
         return f"from {raw} where {where}"
     keys = ", ".join(map(quote, key))
     same = ", ".join(map(quote, [*key, *([version] if version else [])]))
-    load = "coalesce(_replayed_from, _load_number)"
-    newest = f"{load} = max({load}) over (partition by {same})"
+    newest = f"{RANKED_LOAD} = max({RANKED_LOAD}) over (partition by {same})"
     if table.ingest.deletes:
         # what the source has again after a tombstone is news, whatever it says
-        died = f"max({load}) filter (where _deleted) over (partition by {keys})"
-        newest += f" and {load} > coalesce({died}, 0)"
+        newest += f" and {RANKED_LOAD} > coalesce({died_in(keys)}, 0)"
     return f"from {raw} where {where} qualify {newest}"
 
 

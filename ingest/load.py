@@ -1,7 +1,7 @@
 """Loads a source: read, check, load, until nothing is left; each load numbered and in the book."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,12 +14,12 @@ from ingest.deletes import is_due
 from ingest.destination import Destination
 from ingest.errors import ContractError, redact
 from ingest.faults import explained, patiently
-from ingest.flow import Ask, Flow, Reading
+from ingest.flow import Flow, Reading
 from ingest.hidden import hidden_in_logs
 from ingest.loading import Known, Loading, now
 from ingest.loading import SourceResult as SourceResult
 from ingest.loading import TableLoad as TableLoad
-from ingest.readers import Environment, open_reader, secrets
+from ingest.readers import Batch, Environment, Reader, TableState, open_reader, secrets
 from ingest.readers.stretch import Stretch, again
 from ingest.session import beside, open_session
 
@@ -68,11 +68,13 @@ class Loader:
         A stretch that did not come to its end goes on where it was; the table's position stays.
         """
 
+        def ask(reader: Reader, table: Table, state: TableState) -> Generator[Batch, None, None]:
+            return again(reader, table, stretch, state)
+
         def flows(reading: Reading, destination: Destination) -> list[Flow]:
             state = destination.state(table)
             if told := stretch.goes_on(state):
                 self.tell(f"{table.label}: {told}")
-            ask: Ask = lambda reader, table, state: again(reader, table, stretch, state)  # noqa: E731
             return [Flow(reading, table, state, ask)]
 
         return self._loaded(run_id, flows, None)

@@ -13,6 +13,8 @@ LOAD_COLUMNS = {
     "_source": "VARCHAR",
     "_replayed_from": "BIGINT",
 }
+RANKED_LOAD = "coalesce(_replayed_from, _load_number)"
+"""The load that a version ranks by, as in macros/newest_versions.sql."""
 DELETED = {"_deleted": "BOOLEAN"}
 """True of a tombstone, a copy of the newest version of a row that is gone; null of all others."""
 BOOK = {
@@ -58,6 +60,11 @@ FILES = {
     "_load_number": "BIGINT",
 }
 BOOKS = {"_loads": BOOK, "_dead_letters": DEAD, "_dead_letter_fates": FATES, "_files": FILES}
+
+
+def died_in(key: str) -> str:
+    """SQL for the load of a key's newest tombstone, beside each of its versions."""
+    return f"max({RANKED_LOAD}) filter (where _deleted) over (partition by {key})"
 
 
 def load_columns(table: Table) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """The steps that dbt does: freshness, build and trained tests, with Elementary's tables filled."""
 
-import gc
 import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from ops.dbt import Dbt, Outcome
 from ops.differences import words
 from ops.journal import Journal, NodeResult
 from ops.log import Log
+from ops.publish import after_dbt
 from ops.settings import Settings
 
 _BAD = ("error", "fail", "runtime error")
@@ -251,12 +251,7 @@ class DbtSteps:
     def _with_marts(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """The warehouse, with the marts attached as dbt has them."""
         self.journal.let_go()  # what is attached here must not stay attached
-        try:
-            con = self._attached()
-        except duckdb.BinderException:
-            # dbt leaves a connection in a ring of objects: open, until they are collected
-            gc.collect()
-            con = self._attached()
+        con = after_dbt(self._attached)
         try:
             yield con
         finally:

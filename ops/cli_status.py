@@ -64,10 +64,11 @@ def status(
 
 def _next(here: Settings, log: Log) -> tuple[dict[tuple[str, str], int], dict[str, list[str]]]:
     """The loads that wait, and the steps that the next run would take if the sources are silent."""
+    from ops.dbt import fingerprint
     from ops.run import Runner
 
     runner = Runner(here, log, read_only=True)
-    return runner.waiting(), runner.due(thorough=True)
+    return runner.waiting(), runner.due(fingerprint(here.project), thorough=True)
 
 
 def _running(log: Log, held: Entry) -> None:

@@ -5,6 +5,7 @@ and renames the copy over it. A rename within a folder is atomic and leaves the 
 who have it open, so no reader ever waits, sees a half-written table or meets a lock.
 """
 
+import gc
 import os
 import shutil
 import sys
@@ -84,6 +85,23 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
             partial.unlink(missing_ok=True)
     seconds = time.monotonic() - started
     return Published(target, target.stat().st_size, seconds, len(wanted))
+
+
+def after_dbt(
+    opening: Callable[[], duckdb.DuckDBPyConnection],
+) -> duckdb.DuckDBPyConnection:
+    """Open a DuckDB file that dbt had open in this process.
+
+    dbt leaves a connection in a ring of objects: open, until they are collected.
+
+    Raises:
+        duckdb.BinderException: someone else here has it open, with other settings.
+    """
+    try:
+        return opening()
+    except duckdb.BinderException:
+        gc.collect()
+        return opening()
 
 
 def release() -> None:

@@ -5,7 +5,6 @@ and from there on the rewind happens: whatever dies, the next command renames wh
 and publishes. Before the note nothing has changed.
 """
 
-import gc
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ from ops.history import History, HistoryError, Point, write_json
 from ops.journal import new_run_id
 from ops.lock import HeldError
 from ops.log import Log
-from ops.publish import log_of, mark, release, sync_folder
+from ops.publish import after_dbt, log_of, mark, release, sync_folder
 from ops.settings import Settings
 
 LATEST = "latest"
@@ -211,7 +210,7 @@ def _still(database: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, BinaryIO
     """A DuckDB file that stays as it is. As in `publish`, our descriptor closes last."""
     with database.open("rb") as file:
         try:
-            connection = _writer(database)
+            connection = after_dbt(lambda: duckdb.connect(database))
         except duckdb.IOException as error:
             if "lock" not in str(error):
                 raise HistoryError(
@@ -223,15 +222,6 @@ def _still(database: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, BinaryIO
             yield connection, file
         finally:
             connection.close()
-
-
-def _writer(database: Path) -> duckdb.DuckDBPyConnection:
-    try:
-        return duckdb.connect(database)
-    except duckdb.BinderException:
-        # dbt leaves a connection in a ring of objects: open, until they are collected
-        gc.collect()
-        return duckdb.connect(database)
 
 
 def in_use(settings: Settings) -> Point | None:

@@ -161,7 +161,7 @@ class Runner:
                 wanted = (
                     set()
                     if bad
-                    else chosen & self.due(thorough=thorough, news=not summary.idle).keys()
+                    else chosen & self.due(mark, thorough=thorough, news=not summary.idle).keys()
                 )
 
     def _watched(
@@ -178,14 +178,15 @@ class Runner:
             self._settings.lock.note(step)
         return seen
 
-    def due(self, *, thorough: bool, news: bool = False) -> dict[str, list[str]]:
+    def due(self, mark: str, *, thorough: bool, news: bool = False) -> dict[str, list[str]]:
         """The steps for which there is anything to do after a load, and why.
 
         Args:
+            mark: the fingerprint of the project.
             thorough: also what quick runs leave out.
             news: the load brought something, or went wrong.
         """
-        before, mark = self.journal.before(), fingerprint(self._settings.project)
+        before = self.journal.before()
         if before.project is None and self._loads.sources() and not self.ever_loaded():
             return {}  # marts of nothing would only hide that no source could be read
         killed = self.builds.killed(mark)

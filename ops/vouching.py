@@ -1,6 +1,5 @@
 """Whether anybody but Millrace wrote to the marts: what is published was tested as it stands."""
 
-import gc
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -10,7 +9,7 @@ import duckdb
 from ops.build_log import BuildLog, Killed
 from ops.lock import BEAT
 from ops.lock_file import entry_at, place
-from ops.publish import log_of, mark
+from ops.publish import after_dbt, log_of, mark
 from ops.settings import Settings
 
 _SLACK = int(2 * BEAT * 1e9)  # a killed build wrote until it died, and beat last some time before
@@ -58,8 +57,7 @@ def vouch_now(settings: Settings) -> None:
     settings.guard()
     if settings.marts.exists():
         with suppress(duckdb.Error):
-            gc.collect()  # dbt leaves connections in rings of objects
-            with duckdb.connect(str(settings.marts)) as con:
+            with after_dbt(lambda: duckdb.connect(str(settings.marts))) as con:
                 con.execute("checkpoint")
             BuildLog(settings.warehouse).vouch(mark(settings.marts))
 

@@ -11,6 +11,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def main(home: Path, days: int) -> None:
         there = []
         for point in (points[0], points[-1]):
             log.run_id = f"bench-{point.name}"
-            gone = _timed(lambda point=point: rewind.rewind(here, log, point.name))  # type: ignore[misc]
+            gone = _timed(partial(rewind.rewind, here, log, point.name))
             told[0]["code"] |= gone.pop("result").code
             there.append(gone)
     print(json.dumps({"days": told, "rewinds": there, "disk": _disk(here.history)}))

@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def run(folder: Path, times: int, rounds: int, tell: Callable[[str], None]) -> d
             rows = LINES * times + NEW * (number + 1)
             _change(marts, rows - NEW, rows)
             for name, contend in CONTENDERS.items():
-                one = _timed(lambda contend=contend: contend(marts, place))  # type: ignore[misc]
+                one = _timed(partial(contend, marts, place))
                 if number:  # the first round warms up
                     took[name].append(one)
             _compare(place, rows)

@@ -45,7 +45,6 @@ CASES = {
         *("quality_report.report", "quality_report._parsed_once"),
         *("report._generate", "report._write", "resume.Builds.build"),
         *("rewind._finish", "rewind._swap", "rewind._drop_drafts", "rewind._still"),
-        "rewind._writer",
         "vouching.vouch_now",
     ),
 }
