@@ -3,19 +3,19 @@
 
     later    columns that an older version of Millrace did not write: null where they are not there -#}
 {% macro over_sources(table, columns, later=[]) %}
-    {%- set declared, loaded = {}, {} -%}
+    {%- set declared = {} -%}
     {%- for source in (graph.sources.values() if execute else []) if source.source_meta.ingest -%}
-        {%- set raw = api.Relation.create(source.database, source.schema, table) -%}
-        {%- do declared.update({source.source_name: raw}) -%}
-        {%- if load_relation(raw) -%}{% do loaded.update({source.source_name: raw}) %}{% endif -%}
+        {%- do declared.update(
+            {source.source_name: api.Relation.create(source.database, source.schema, table)}
+        ) -%}
     {%- endfor -%}
-    {%- for name, raw in (loaded or declared).items() %}
-        {%- set there = adapter.get_columns_in_relation(raw) | map(attribute='name') | list
-            if later and loaded else [] %}
+    {%- set there = columns_there(declared.values()) -%}
+    {%- for name, raw in declared.items() if raw.render() in there or not there %}
         select
             '{{ name }}' as source_name,
             {%- for column in later %}
-            {{ column if column in there else "cast(null as " ~ dbt.type_string() ~ ") as " ~ column }},
+            {{ column if column in there.get(raw.render(), later)
+                else "cast(null as " ~ dbt.type_string() ~ ") as " ~ column }},
             {%- endfor %}
             {{ columns }}
         from {{ raw }}

@@ -7,31 +7,15 @@
     {%- for source in (graph.sources.values() if execute else []) if source.source_meta.ingest -%}
         {%- for name in [source.identifier, '_dead_letters'] -%}
             {%- set raw = api.Relation.create(source.database, source.schema, name) -%}
-            {%- do wanted.update({raw.render(): (source.source_name, raw, {})}) -%}
+            {%- do wanted.update({raw.render(): (source.source_name, raw)}) -%}
         {%- endfor -%}
     {%- endfor -%}
-    {#- one question for all tables: to ask for each takes half a second of processor -#}
-    {%- set all_columns -%}
-        select
-            table_catalog,
-            table_schema,
-            table_name,
-            {{ dbt.listagg('column_name', "','", 'order by ordinal_position') }}
-        from information_schema.columns
-        where
-            table_schema in (
-                {%- for _, raw, _ in wanted.values() %}'{{ raw.schema }}'{{ ', ' if not loop.last }}{% endfor -%}
-            )
-            and column_name not in ('_dlt_id', '_dlt_load_id')
-        group by table_catalog, table_schema, table_name
-    {%- endset -%}
-    {%- for database, schema, table, names in (run_query(all_columns).rows if wanted else []) -%}
-        {%- set raw = api.Relation.create(database, schema, table).render() -%}
-        {%- for column in names.split(',') if raw in wanted -%}
-            {%- do wanted[raw][2].update({column: 'r.' ~ adapter.quote(column)}) -%}
+    {%- set there = columns_there(wanted.values() | map(attribute=1)) -%}
+    {%- for source_name, raw in wanted.values() if raw.render() in there -%}
+        {%- set columns = {} -%}
+        {%- for column in there[raw.render()] if column not in ['_dlt_id', '_dlt_load_id'] -%}
+            {%- do columns.update({column: 'r.' ~ adapter.quote(column)}) -%}
         {%- endfor -%}
-    {%- endfor -%}
-    {%- for source_name, raw, columns in wanted.values() if columns -%}
         {%- set is_dead = raw.identifier == '_dead_letters' -%}
         {%- set part %}
         select

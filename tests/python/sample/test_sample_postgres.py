@@ -65,7 +65,10 @@ def test_postgres_holds_what_sqlite_holds(
     assert not (tmp_path / "postgres/till.sqlite").exists()
 
 
-def test_keys_and_indexes_are_there(url: str, con: duckdb.DuckDBPyConnection) -> None:
+def test_keys_and_indexes_are_there(
+    url: str, con: duckdb.DuckDBPyConnection, tmp_path: Path
+) -> None:
+    Retailer(tmp_path, pos_url=url).start(FIRST)
     indexes = con.execute(
         "select * from postgres_query('pg', ?)",
         ["select indexdef from pg_indexes where tablename = 'transactions' order by 1"],
