@@ -1,16 +1,16 @@
 """`millrace backfill`: reads a stretch of a table's cursor again."""
 
+import time
 from typing import Annotated
 
 import typer
 
 from ingest.declaration import load_sources
-from ingest.errors import DeclarationError
-from ingest.load import Loader, SourceResult
+from ingest.errors import DeclarationError, IngestError
+from ingest.load import Loader
 from ingest.readers.stretch import StretchError, named, stretch_of
-from ops.cli_run import LogJson, Target, logged, opened
-from ops.codes import FAILED, INTERRUPTED, MISDECLARED, OK, SOURCE_FAILED, CallError
-from ops.journal import Journal, now
+from ops.cli_run import LogJson, Target, as_run, logged, opened
+from ops.codes import MISDECLARED, OK, SOURCE_FAILED, CallError
 from ops.log import Log
 from ops.settings import Settings
 
@@ -67,37 +67,31 @@ def _taken(here: Settings, log: Log, command: str, asked: tuple[str, str, str, s
         lambda line: log.say("load", f"  {line}"),
         here.guard,
     )
-    journal, begun = Journal(here.warehouse, here.guard), now()
-    journal.start(log.run_id, command, here.target)
-    journal.begin_step(log.run_id, "backfill", begun)
-    status, code, detail = "failed", FAILED, "interrupted"
-    try:
+    errors: list[IngestError] = []
+
+    def work(run_id: str) -> tuple[str, int]:
         with log.alone(here.logs / "tools.log"):
-            result = loader.backfill(table, stretch, log.run_id)
-        status, code = _verdict(result)
+            result = loader.backfill(table, stretch, run_id)
+        errors.extend(result.errors)
         read = sum(load.read for load in result.loads)
         dead = sum(load.dead for load in result.loads)
-        detail = f"{read:,} rows were new or had changed, {dead:,} of them dead letters"
-    except KeyboardInterrupt:
-        code = INTERRUPTED
-        raise
-    except Exception as error:
-        detail = str(error)
-        raise
-    finally:
-        journal.end_step(log.run_id, "backfill", begun, status, detail)
-        journal.finish(log.run_id, status, code)
-    for problem in result.errors:
+        told = f"{read:,} rows were new or had changed, {dead:,} of them dead letters"
+        return told, _verdict(result.errors)
+
+    begun = time.monotonic()
+    detail, code = as_run(here, log, "backfill", command, work)
+    for problem in errors:
         log.error("source_failed", str(problem))
-    seconds = (now() - begun).total_seconds()
+    seconds = time.monotonic() - begun
+    status = "success" if code == OK else "failed"
     log.say("step", f"backfill: {detail} ({seconds:.1f} s)", status=status, seconds=seconds)
-    if result.loads:
+    if not detail.startswith("0 "):
         log.say("next", "`millrace run` takes them into the marts", style="dim")
     return code
 
 
-def _verdict(result: SourceResult) -> tuple[str, int]:
-    if not result.errors:
-        return "success", OK
-    wrong = any(isinstance(error, DeclarationError) for error in result.errors)
-    return "failed", MISDECLARED if wrong else SOURCE_FAILED
+def _verdict(errors: list[IngestError]) -> int:
+    if not errors:
+        return OK
+    wrong = any(isinstance(error, DeclarationError) for error in errors)
+    return MISDECLARED if wrong else SOURCE_FAILED

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated
@@ -12,9 +12,8 @@ import typer
 from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.declaration import load_sources, nearest
 from ingest.load import Loader
-from ops.cli_run import LogJson, Target, logged, opened
-from ops.codes import FAILED, INTERRUPTED, OK, CallError
-from ops.journal import Journal, now
+from ops.cli_run import LogJson, Target, as_run, logged, opened
+from ops.codes import OK, CallError
 from ops.log import Log
 from ops.settings import Settings
 
@@ -86,7 +85,7 @@ def replay(which: WhichOrAll = None, target: Target = None, log_json: LogJson = 
     """
     with _chosen("replay", which, target, log_json) as (here, log, chosen):
 
-        def work(run_id: str) -> str:
+        def work(run_id: str) -> tuple[str, int]:
             replayed = broken = 0
             for part in chosen:
                 for done in part.letters.replay(run_id, part.table, part.id):
@@ -99,9 +98,9 @@ def replay(which: WhichOrAll = None, target: Target = None, log_json: LogJson = 
                         **vars(done),
                     )
             found = replayed or broken
-            return f"{replayed:,} replayed, {broken:,} still break a rule" if found else ""
+            return f"{replayed:,} replayed, {broken:,} still break a rule" if found else "", OK
 
-        if _as_run(here, log, "replay", which, work):
+        if as_run(here, log, "replay", _command("replay", which), work)[0]:
             log.say("next", "`millrace run` takes replayed rows into the marts", style="dim")
         else:
             log.say("dead_letters", "no open dead letters to replay")
@@ -127,11 +126,12 @@ def discard(
         if not letters:
             raise CallError(f"no open dead letter in {which}; nothing was discarded")
 
-        def work(run_id: str) -> str:
+        def work(run_id: str) -> tuple[str, int]:
             closed = part.letters.discard(letters, reason, run_id)
-            return f"{closed:,} dead letter{'' if closed == 1 else 's'} discarded"
+            return f"{closed:,} dead letter{'' if closed == 1 else 's'} discarded", OK
 
-        log.say("discarded", _as_run(here, log, "discard", which, work), count=len(letters))
+        told, _ = as_run(here, log, "discard", _command("discard", which), work)
+        log.say("discarded", told, count=len(letters))
 
 
 @dataclass(frozen=True)
@@ -199,36 +199,8 @@ def _picked(here: Settings, which: str | None) -> list[_Part]:
     return found
 
 
-def _as_run(
-    here: Settings, log: Log, step: str, which: str | None, work: Callable[[str], str]
-) -> str:
-    """Do the work as a run of one step in the journal; a run that did nothing is forgotten.
-
-    Args:
-        here: the settings.
-        log: its run id is the run's.
-        step: the command's name.
-        which: the command's word.
-        work: takes the run id and says what it did, or nothing.
-    """
-    journal, run_id, begun = Journal(here.warehouse, here.guard), log.run_id, now()
-    journal.start(run_id, " ".join(filter(None, ["dead-letters", step, which])), here.target)
-    journal.begin_step(run_id, step, begun)
-    status, code, detail = "failed", FAILED, ""
-    try:
-        detail = work(run_id)
-        status, code = "success", OK
-    except BaseException as error:
-        detail = str(error) or type(error).__name__
-        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
-        raise
-    finally:
-        if detail:
-            journal.end_step(run_id, step, begun, status, detail)
-            journal.finish(run_id, status, code)
-        else:
-            journal.forget(run_id)
-    return detail
+def _command(step: str, which: str | None) -> str:
+    return " ".join(filter(None, ["dead-letters", step, which]))
 
 
 def _told(letter: DeadLetter) -> str:

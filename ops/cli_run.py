@@ -5,7 +5,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Annotated
@@ -14,7 +14,7 @@ import typer
 
 from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
-from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, USAGE, CallError
+from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, OK, USAGE, CallError
 from ops.history import HistoryError
 from ops.journal import new_run_id
 from ops.lock import HeldError, LostError
@@ -98,6 +98,40 @@ def opened(target: str | None, command: str, log: Log | None = None) -> Iterator
         with sample.services(here.sample_home):
             rewind.complete(held, Log(as_json="--log-json" in sys.argv))
             yield held
+
+
+def as_run(
+    here: Settings, log: Log, step: str, command: str, work: Callable[[str], tuple[str, int]]
+) -> tuple[str, int]:
+    """Do the work as a run of one step in the journal; a run that did nothing is forgotten.
+
+    Args:
+        here: the settings.
+        log: its run id is the run's.
+        step: what the step is called.
+        command: what was typed.
+        work: takes the run id; gives what it did in words, none for nothing, and the exit code.
+    """
+    from ops.journal import Journal, now
+
+    journal, run_id, begun = Journal(here.warehouse, here.guard), log.run_id, now()
+    journal.start(run_id, command, here.target)
+    journal.begin_step(run_id, step, begun)
+    detail, code = "", FAILED
+    try:
+        detail, code = work(run_id)
+    except BaseException as error:
+        detail = str(error) or type(error).__name__
+        code = INTERRUPTED if isinstance(error, KeyboardInterrupt) else FAILED
+        raise
+    finally:
+        if detail:
+            status = "success" if code == OK else "failed"
+            journal.end_step(run_id, step, begun, status, detail)
+            journal.finish(run_id, status, code)
+        else:
+            journal.forget(run_id)
+    return detail, code
 
 
 def once(

@@ -13,7 +13,7 @@ class Facts:
         before: what the journal says.
         project: the fingerprint of the project as it is now.
         waiting: source tables with loads that no good build has taken, to the newest.
-        touched: the marts' file is not as the last good build or publish left it.
+        marked: the mark of the marts' file as it is now.
         marts: there are marts.
         snapshot: readers have a snapshot.
         goes_on: the killed build that the next one goes on with, in words, if there is one.
@@ -24,7 +24,7 @@ class Facts:
     before: Before
     project: str
     waiting: dict[tuple[str, str], int]
-    touched: bool
+    marked: str
     marts: bool
     snapshot: bool
     goes_on: str
@@ -58,20 +58,8 @@ def _build(facts: Facts) -> list[str]:
     before, why = facts.before, []
     for (source, table), number in sorted(facts.waiting.items()):
         why.append(f"{source}.{table}: load {number} waits for a build")
-    if before.project is None:
-        why.append("no build has gone well yet")
-    elif before.project != facts.project:
-        why.append("the project was edited since the last good build")
-    elif before.anew_owed:
-        why.append("rows were made by an edit that was taken back: everything is built anew")
-    if facts.goes_on:
-        why.append(facts.goes_on)
-    elif before.spoiled:
-        why.append("the last build failed or was killed, so everything is built")
-    # a kill between a build or a publish and its mark, or plain dbt, leaves marts that nobody
-    # vouches for
-    elif before.project is not None and facts.touched:
-        why.append("something wrote to the marts since the last good build: everything is built")
+    why += before.edited(facts.project)
+    why += [facts.goes_on] if facts.goes_on else before.disturbed(facts.marked)
     if facts.thorough and before.shallow:
         why.append("the last good build left the deep tests out")
     return why

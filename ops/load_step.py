@@ -23,7 +23,6 @@ class LoadStep:
 
     settings: Settings
     log: Log
-    accept_deletes: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     _loaders: dict[str, Loader] = field(default_factory=dict)
     _declared: tuple[str, tuple[Source, ...]] = ("", ())
@@ -38,12 +37,13 @@ class LoadStep:
             self._loaders.clear()
         return self._declared[1]
 
-    def load(self, summary: Summary, words: tuple[str, ...]) -> str:
+    def load(self, summary: Summary, words: tuple[str, ...], accept_deletes: bool) -> str:
         """Load from these sources and tables, all if none; what came of it, in words.
 
         Args:
             summary: of the run; the loads and what went wrong go into it.
             words: like `pos` or `pos.transactions`.
+            accept_deletes: what is gone of them at the source is deleted, however much.
 
         Raises:
             StepError: the declarations are wrong, or a word names nothing.
@@ -54,7 +54,7 @@ class LoadStep:
             raise StepError(str(error), MISDECLARED) from None
         try:
             sources = pick(declared, words)
-            if self.accept_deletes:
+            if accept_deletes:
                 comparable(sources, words)
         except DeclarationError as error:
             raise StepError(str(error), USAGE) from None
@@ -62,7 +62,7 @@ class LoadStep:
         for done, source in enumerate(sources):
             self.progress(done, len(sources))
             loader = self._loader(source)
-            result = loader.load(summary.run_id, accept_deletes=self.accept_deletes)
+            result = loader.load(summary.run_id, accept_deletes=accept_deletes)
             self.settings.guard()  # a lost lock is no fault of the source
             summary.loads += result.loads
             problems += result.errors

@@ -138,11 +138,10 @@ class Builds:
             was = killed.plan
             return Plan(run_id, token, project, loads, was.whole, was.anew, was.deep)
         before = self._journal.before()
-        touched = before.marts != mark(self._settings.marts)
-        whole = before.project != project or before.spoiled or touched or before.anew_owed
+        whole = before.edited(project) or before.disturbed(mark(self._settings.marts))
         # other SQL makes other rows, of old loads too; and marts may have outlived their warehouse
         anew = before.anew_owed or (before.project or "").split()[:1] != project.split()[:1]
-        return Plan(run_id, token, project, loads, whole, anew, False)
+        return Plan(run_id, token, project, loads, bool(whole), anew, False)
 
     def _rest(self, killed: Killed, plan: Plan, select: list[str]) -> Rest | None:
         chosen = self._steps.dbt.listed(select)

@@ -59,7 +59,7 @@ class Runner:
             accept_deletes: what is gone of `tables` at the source is deleted, however much.
             run_id: the run's id; a new one when not given.
         """
-        chosen, self._loads.accept_deletes = set(steps), accept_deletes
+        chosen = set(steps)
         summary = Summary(run_id or new_run_id())
         self._log.run_id = summary.run_id
         with self.journal.keeping():
@@ -73,7 +73,7 @@ class Runner:
                     chosen.discard("freshness")
             status, interrupted = "failed", False
             try:
-                self._steps(chosen, summary, tables, arguments, thorough)
+                self._steps(chosen, summary, tables, arguments, thorough, accept_deletes)
                 status = "success" if summary.code == OK else "failed"
             except KeyboardInterrupt:
                 interrupted = True
@@ -110,6 +110,7 @@ class Runner:
         tables: tuple[str, ...],
         arguments: tuple[str, ...],
         thorough: bool,
+        accept_deletes: bool,
     ) -> None:
         mark = fingerprint(self._settings.project)
         bad: set[str] = set()
@@ -122,7 +123,7 @@ class Runner:
                 summary.steps.append(step.name)
             self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
-                "load": lambda: self._loads.load(summary, tables),
+                "load": lambda: self._loads.load(summary, tables, accept_deletes),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
                 "build": lambda: self.builds.build(
                     summary, mark, self.waiting(), arguments, thorough
@@ -195,7 +196,7 @@ class Runner:
                 before,
                 mark,
                 self.waiting(),
-                touched=before.marts != self._marts_mark(),
+                marked=self._marts_mark(),
                 marts=self._settings.marts.exists(),
                 snapshot=(self._settings.published / publish.SNAPSHOT).exists(),
                 goes_on=killed.told_of if killed else "",

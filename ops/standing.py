@@ -65,6 +65,34 @@ class Before:
     shallow: bool
     unpaged: bool
 
+    def edited(self, project: str) -> list[str]:
+        """Why the nodes themselves are not as they were built last, if they are not.
+
+        Args:
+            project: the fingerprint of the project as it is now.
+        """
+        if self.project is None:
+            return ["no build has gone well yet"]
+        if self.project != project:
+            return ["the project was edited since the last good build"]
+        if self.anew_owed:
+            return ["rows were made by an edit that was taken back: everything is built anew"]
+        return []
+
+    def disturbed(self, marts: str) -> list[str]:
+        """Why nobody vouches for the marts as they stand, if nobody does.
+
+        A kill between a build or a publish and its mark leaves such marts, and so does plain dbt.
+
+        Args:
+            marts: the mark of the marts' file as it is now.
+        """
+        if self.spoiled:
+            return ["the last build failed or was killed, so everything is built"]
+        if self.project is not None and self.marts != marts:
+            return ["something wrote to the marts since the last good build: everything is built"]
+        return []
+
 
 def how_things_stand(con: duckdb.DuckDBPyConnection, *, nobody: bool) -> Before:
     """What the journal in this warehouse comes to.
