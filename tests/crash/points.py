@@ -30,6 +30,7 @@ _ALWAYS = {
 _OF_MODULE = {
     *(("shutil", "copy"), ("shutil", "move"), ("os", "replace"), ("os", "link")),
     *(("subprocess", "run"), ("dlt", "pipeline")),
+    *(("elementary", "Config"), ("elementary", "DataMonitoringReport")),  # they call dbt
 }
 
 
