@@ -135,21 +135,27 @@ def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:
         SourceError: the lines go beyond so many bytes; an API may give pages for ever.
     """
     schema = pa.schema([("line", pa.string()), ("_source", pa.string())])
-    singles = ((single, origin) for item, origin in items for single in _singles(item))
+    with pq.ParquetWriter(path, schema) as writer:
+        for lines, origins in _pages(items, most):
+            writer.write_table(pa.table([lines, origins], schema))
+
+
+def _pages(items: Iterable[tuple[Any, str]], most: int) -> Iterator[tuple[list[str], list[str]]]:
+    """Lines and their origins, as many as are held in memory together; the last may be empty."""
     lines: list[str] = []
     origins: list[str] = []
-    size = written = 0
-    with pq.ParquetWriter(path, schema) as writer:
-        for item, origin in singles:
-            lines.append(_line(item, origin))
+    size = given = 0
+    for item, origin in items:
+        for single in _singles(item):
+            lines.append(_line(single, origin))
             origins.append(origin)
             size += len(lines[-1])
             if size > most:
                 raise too_large("what was read", "max_read_bytes", most)
-            if len(lines) == _PAGE or size - written > _PAGE_BYTES:
-                writer.write_table(pa.table([lines, origins], schema))
-                lines, origins, written = [], [], size
-        writer.write_table(pa.table([lines, origins], schema))
+            if len(lines) == _PAGE or size - given > _PAGE_BYTES:
+                yield lines, origins
+                lines, origins, given = [], [], size
+    yield lines, origins
 
 
 def _line(item: Any, origin: str) -> str:

@@ -57,6 +57,7 @@ EXCEPTIONS = {
     "ops.cli_run._traced:": "the trace of a fault that nobody foresaw, beside all data",
     "ops.dbt.Dbt.run: write(": "of a second build in one process; it only tells what came of it",
     "ops.gather._open:": "reads; opens as its own process has it open",
+    "ingest.readers.text_files.unpacked: target.unlink": "of a refused file, in the scratch folder",
     "ops.quality_report.report: draft.unlink": "only where Elementary itself could make no page",
 }
 """The beginning of a name to the reason why it has no case."""
