@@ -170,12 +170,13 @@ def deps(
 
 
 def _register() -> None:
-    from ops import cli_backfill, cli_dead_letters, cli_rewind, cli_sample, cli_status
+    from ops import cli_backfill, cli_dead_letters, cli_kafka, cli_rewind, cli_sample, cli_status
 
     app.command("status")(cli_status.status)
     app.command(epilog=EXIT_CODES)(cli_backfill.backfill)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
+    cli_sample.app.add_typer(cli_kafka.app, name="kafka")
     app.add_typer(cli_sample.app, name="sample")
 
 

@@ -1,5 +1,7 @@
 """The retailer's errors. Each message says what is wrong and the command that mends it."""
 
+from pathlib import Path
+
 
 class SampleError(Exception):
     """The base of every error that the sample retailer raises."""
@@ -83,3 +85,60 @@ class TillsUnreachableError(SampleError):
             f"The tills' database at {where} did not take the delivery. "
             f"Look whether it runs, then give the same command again. It said: {reason}"
         )
+
+
+class JavaMissingError(SampleError):
+    """There is no Java for the broker, or one that is too old."""
+
+    def __init__(self, oldest: int, reason: str) -> None:
+        super().__init__(
+            f"The sample's Kafka needs Java {oldest} or newer: {reason}. "
+            "Install it with: apt-get install openjdk-17-jre-headless, or brew install openjdk"
+        )
+
+
+class MavenMissingError(SampleError):
+    """Kafka's jars are not in the cache yet, and there is no Maven to fetch them."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "Kafka's jars are fetched once, by Maven, and there is no mvn on the PATH. "
+            "Install it with: apt-get install maven, or brew install maven"
+        )
+
+
+class JarsMissingError(SampleError):
+    """Maven did not bring Kafka's jars."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "Maven did not bring Kafka's jars. Look whether Maven reaches its repository (a mirror "
+            f"goes into ~/.m2/settings.xml), then give the same command again. It said: {reason}"
+        )
+
+
+class ClientMissingError(SampleError):
+    """The Kafka client is not installed."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The Kafka client, the package confluent-kafka, is not installed. "
+            "Install it with: pip install 'millrace[kafka]'"
+        )
+
+
+class BrokerNotHereError(SampleError):
+    """The folder never had a broker."""
+
+    def __init__(self, folder: object) -> None:
+        super().__init__(
+            f"There is no broker in {folder}. Start it with: millrace sample kafka up"
+        )
+
+
+class BrokerError(SampleError):
+    """The broker does not do what it was told."""
+
+    def __init__(self, what: str, log: Path) -> None:
+        said = log.read_text(errors="replace").strip()[-500:] if log.exists() else ""
+        super().__init__(f"The sample's Kafka: {what}. Its log, {log}, ends with: {said}")

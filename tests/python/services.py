@@ -19,6 +19,15 @@ from pathlib import Path
 
 import pytest
 
+from ops.packages import default_cache
+from sample.broker import Broker
+from sample.errors import (
+    ClientMissingError,
+    JarsMissingError,
+    JavaMissingError,
+    MavenMissingError,
+)
+
 POSTGRES_MISSING = (
     "PostgreSQL's programs are not here. "
     "Install them with: apt-get install postgresql, or brew install postgresql"
@@ -140,6 +149,31 @@ def mariadb() -> Iterator[str]:
                 process.kill()  # nothing is to be saved
                 process.wait()
     finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def kafka() -> Iterator[Broker]:
+    """A throw-away Kafka broker on a free loopback port; takes one to two seconds to come.
+
+    The first one on a machine takes more: Maven fetches Kafka's jars into the user's cache.
+
+    Yields:
+        the broker, up; it has `address`, `kill()` (SIGKILL), `stop()`, and `start()` to bring it up
+        again with its data, at the same address.
+
+    Raises:
+        pytest.skip.Exception: Java, Maven or the client is not installed; says what to install.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="millrace-kafka-"))
+    broker = Broker(folder, Path(os.environ.get("MILLRACE_CACHE") or default_cache()), os.environ)
+    try:
+        broker.start()
+        yield broker
+    except (JavaMissingError, MavenMissingError, JarsMissingError, ClientMissingError) as error:
+        pytest.skip(str(error))
+    finally:
+        broker.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
