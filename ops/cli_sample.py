@@ -65,8 +65,16 @@ def _moved(until: date | None, days: int | None) -> None:
 
 
 def retailer(settings: Settings) -> sample.Retailer:
-    """The retailer of these settings; its tills are in PostgreSQL when MILLRACE_POS_URL says so."""
-    return sample.Retailer(settings.sample_home, pos_url=settings.env.get("MILLRACE_POS_URL"))
+    """The retailer of these settings.
+
+    Its tills are in PostgreSQL when MILLRACE_POS_URL says so; their scans are events, too, where
+    MILLRACE_SCANNER_BROKERS names a Kafka.
+    """
+    return sample.Retailer(
+        settings.sample_home,
+        pos_url=settings.env.get("MILLRACE_POS_URL"),
+        brokers=settings.env.get("MILLRACE_SCANNER_BROKERS"),
+    )
 
 
 def move(settings: Settings, until: date | None, days: int | None) -> None:

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from sample.errors import ClientMissingError
 
-_SECONDS = 5.0
+SECONDS = 5.0
+"""How long an answer is waited for."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ def answers(address: str, cluster: str) -> bool:
     from confluent_kafka.admin import AdminClient
 
     try:
-        found = AdminClient(_settings(address)).list_topics(timeout=1)
+        found = AdminClient(settings(address)).list_topics(timeout=1)
     except KafkaException:
         return False
     return (
@@ -63,16 +64,16 @@ def topics(address: str) -> dict[str, Topic] | None:
     from confluent_kafka import Consumer, KafkaException, TopicPartition
 
     # it joins no group: none but a consumer can be asked for offsets, and no consumer has no group
-    consumer = Consumer({**_settings(address), "group.id": "millrace-sample"})
+    consumer = Consumer({**settings(address), "group.id": "millrace-sample"})
     try:
-        found = consumer.list_topics(timeout=_SECONDS).topics
+        found = consumer.list_topics(timeout=SECONDS).topics
         return {
             name: Topic(
                 len(found[name].partitions),
                 sum(
                     last - first
                     for first, last in (
-                        consumer.get_watermark_offsets(TopicPartition(name, part), _SECONDS)
+                        consumer.get_watermark_offsets(TopicPartition(name, part), SECONDS)
                         for part in found[name].partitions
                     )
                 ),
@@ -86,7 +87,8 @@ def topics(address: str) -> dict[str, Topic] | None:
         consumer.close()
 
 
-def _settings(address: str) -> dict[str, str | int | float | bool]:
+def settings(address: str) -> dict[str, str | int | float | bool]:
+    """What every client of ours is told."""
     return {
         "bootstrap.servers": address,
         # the terminal belongs to the command: what is wrong comes as an error

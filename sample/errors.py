@@ -131,9 +131,7 @@ class BrokerNotHereError(SampleError):
     """The folder never had a broker."""
 
     def __init__(self, folder: object) -> None:
-        super().__init__(
-            f"There is no broker in {folder}. Start it with: millrace sample kafka up"
-        )
+        super().__init__(f"There is no broker in {folder}. Start it with: millrace sample kafka up")
 
 
 class BrokerError(SampleError):
@@ -142,3 +140,25 @@ class BrokerError(SampleError):
     def __init__(self, what: str, log: Path) -> None:
         said = log.read_text(errors="replace").strip()[-500:] if log.exists() else ""
         super().__init__(f"The sample's Kafka: {what}. Its log, {log}, ends with: {said}")
+
+
+class ScannerUnreachableError(SampleError):
+    """No broker takes the scans."""
+
+    def __init__(self, brokers: str, reason: str) -> None:
+        super().__init__(
+            f"Kafka at {brokers} (MILLRACE_SCANNER_BROKERS) did not take the delivery. Look "
+            "whether it runs (millrace sample kafka status), then give the same command again, or "
+            f"do without: unset MILLRACE_SCANNER_BROKERS. It said: {reason}"
+        )
+
+
+class TopicNotOursError(SampleError):
+    """There is a topic of the scans' name that the sample did not make."""
+
+    def __init__(self, topic: str) -> None:
+        super().__init__(
+            f"Kafka at MILLRACE_SCANNER_BROKERS already has the topic {topic}, and the sample did "
+            "not make it, so it leaves it alone. Point MILLRACE_SCANNER_BROKERS at another broker, "
+            "or unset it: unset MILLRACE_SCANNER_BROKERS"
+        )

@@ -6,7 +6,7 @@ Shares, per 60 000 lines: 180 come wrong but plausible and are corrected 1 to 10
 break a rule, and some of them vanish.
 """
 
-_STRANGE_BASKET = 90_000_000_000
+STRANGE_BASKET = 90_000_000_000
 """Added to a real basket's number for a basket that the data set does not have."""
 
 # A line arrives minutes after the sale; 3.5 % arrive 1 to 6 days late. One in a hundred of those
@@ -96,12 +96,12 @@ versions as (
     from planned where f between 200 and 207
     union all by name
     -- baskets that never took place
-    select * replace (basket_id + {_STRANGE_BASKET} as basket_id, null::bigint as household_id),
+    select * replace (basket_id + {STRANGE_BASKET} as basket_id, null::bigint as household_id),
         came_on as arrives_on, null::date as leaves_on, '["required:household_id"]' as broken_rules
     from planned where f between 208 and 213
     union all by name
     select * replace (
-            basket_id + {_STRANGE_BASKET} as basket_id, null::bigint as store_id,
+            basket_id + {STRANGE_BASKET} as basket_id, null::bigint as store_id,
             null::timestamp as transaction_timestamp
         ),
         came_on as arrives_on, removed_on as leaves_on,
@@ -109,12 +109,12 @@ versions as (
     from planned where f between 214 and 217
     union all by name
     select * replace (
-            basket_id + {_STRANGE_BASKET} as basket_id, null::decimal(10, 2) as sales_value
+            basket_id + {STRANGE_BASKET} as basket_id, null::decimal(10, 2) as sales_value
         ),
         came_on as arrives_on, removed_on as leaves_on, '["required:sales_value"]' as broken_rules
     from planned where f between 218 and 221
     union all by name
-    select * replace (basket_id + {_STRANGE_BASKET} as basket_id),
+    select * replace (basket_id + {STRANGE_BASKET} as basket_id),
         came_on as arrives_on, case when f < 226 then removed_on end as leaves_on,
         '["type:quantity"]' as broken_rules
     from planned where f between 222 and 229

@@ -1,4 +1,4 @@
-"""The retailer: three source systems that a clock moves forward together."""
+"""The retailer: source systems that a clock moves forward together."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -7,8 +7,9 @@ from os import environ
 from pathlib import Path
 from urllib.parse import quote
 
-from sample import api, clock, dataset, drop, versions
+from sample import api, clock, dataset, drop, scans, versions
 from sample.errors import BadStepError, BeforeTheDataError, NotStartedError, OtherSeedError
+from sample.scanner import Scanner
 from sample.tills import SqliteTills
 from sample.tills_postgres import PostgresTills
 
@@ -26,11 +27,19 @@ class Retailer:
         home: its folder; made by `start`.
         seed: throws the dice of what is late, wrong and corrected.
         pos_url: a postgresql:// URL where the tills are to be in PostgreSQL, not in SQLite.
+        brokers: where a Kafka is to get the tills' scans as events, host:port; without it they
+            are no events.
     """
 
-    def __init__(self, home: Path, seed: int = 7, pos_url: str | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        seed: int = 7,
+        pos_url: str | None = None,
+        brokers: str | None = None,
+    ) -> None:
         self._home, self._seed = home.absolute(), seed
-        self._pos_url = pos_url
+        self._pos_url, self._brokers = pos_url, brokers
 
     def clock(self) -> date | None:
         """The day up to whose end everything is delivered; None before `start`."""
@@ -44,6 +53,8 @@ class Retailer:
             BeforeTheDataError: `until` is before the first day, 2017-01-01.
             DataSetMissingError: the data set is not installed.
             TillsUnreachableError, TablesNotOursError: PostgreSQL cannot take the tills.
+            ClientMissingError, ScannerUnreachableError, TopicNotOursError: Kafka cannot take the
+                scans.
         """
         if until < dataset.FIRST_DAY:
             raise BeforeTheDataError(until, dataset.FIRST_DAY)
@@ -54,7 +65,7 @@ class Retailer:
 
         Raises:
             NotStartedError, BadStepError, OtherSeedError: there is no such day to go to.
-            TillsUnreachableError, TablesNotOursError: as `start`.
+            SampleError: as `start`.
         """
         if days < 1:
             raise BadStepError(days)
@@ -83,6 +94,9 @@ class Retailer:
             if afresh:
                 drop.clear(self._home / "drop")
             drop.deliver(con, self._home / "drop", day)
+            if self._brokers:
+                scans.create(con)
+                Scanner(con, self._brokers, self._seed).deliver(day, afresh)
         finally:
             con.close()
         clock.write(self._home, clock.Clock(day, self._seed))
