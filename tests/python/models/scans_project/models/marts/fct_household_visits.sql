@@ -1,0 +1,27 @@
+{{ config(
+    materialized='incremental',
+    incremental_strategy='delete+insert',
+    unique_key=['household_id', 'window_start'],
+    post_hook='delete from {{ this }} where event_count = 0',
+) }}
+
+with fct_household_visits as (
+    {{ session_windows(
+        ref('stg_scanner__scans'),
+        key=['basket_id', 'product_id'],
+        at='sold_at',
+        gap='30 minutes',
+        by=['household_id'],
+        aggregates={
+            'store_count': 'count(distinct store_id)',
+            'sales_amount': 'cast(sum(sales_amount) as decimal(18, 2))',
+        },
+        watermarks=ref('scan_watermarks'),
+        late=ref('late_scans'),
+        versions=ref('int_scans__versions'),
+        where='not is_deleted',
+        built=this if is_incremental() else none,
+    ) }}
+)
+
+select * from fct_household_visits
