@@ -9,5 +9,5 @@
 {%- endmacro %}
 
 {% macro spark__window_start(at, seconds) -%}
-    timestamp_seconds(unix_timestamp({{ at }}) - pmod(unix_timestamp({{ at }}), {{ seconds }}))
+    timestamp_seconds(unix_seconds({{ at }}) - pmod(unix_seconds({{ at }}), {{ seconds }}))
 {%- endmacro %}

@@ -58,7 +58,11 @@ class Dbt:
         """The models, and the snapshots where a build has them; no test."""
         self._invoke("build", "resource_type:snapshot", "--resource-types", "model", "snapshot")
 
-    def _invoke(self, command: str, *arguments: str) -> None:
+    def test(self, kind: str) -> int:
+        """Tests of a kind (`test`, `unit_test`), which must pass; how many there are."""
+        return self._invoke("test", "--resource-types", kind)
+
+    def _invoke(self, command: str, *arguments: str) -> int:
         try:
             answer = self._runner.invoke(
                 [command, "--select", *self._selected, *arguments, *self._places]
@@ -66,10 +70,13 @@ class Dbt:
         finally:
             release()
         failed = (
-            [] if answer.result is None else [r for r in answer.result if r.status != "success"]
+            []
+            if answer.result is None
+            else [r for r in answer.result if r.status not in ("success", "pass")]
         )
         assert answer.success, answer.exception or [(r.node.name, r.message) for r in failed]
         assert len(answer.result) >= self._fewest
+        return len(answer.result)
 
     def tables(self) -> dict[str, tuple[int, str]]:
         """Rows and an order-free hash of every staging table and mart, by name."""

@@ -38,19 +38,27 @@ class Row:
     """One row of raw."""
 
     key: Key
-    household: int | None
-    store: int | None
-    amount: Decimal | None
-    at: datetime | None
+    household: int
+    store: int
+    amount: Decimal
+    at: datetime
     updated_at: datetime | None
     load: int
     replayed_from: int | None = None
-    deleted: bool | None = None
+    deleted: bool = False
+    bare: bool = False
+    """Nothing but the key, the load and that it is deleted."""
 
     @property
     def read_in(self) -> int:
         """The load that it ranks by."""
         return self.replayed_from or self.load
+
+    def values(self) -> tuple[Any, ...]:
+        """As raw has them."""
+        told = (self.household, self.store, self.amount, self.at, self.updated_at)
+        return (*self.key, *([None] * 5 if self.bare else told), self.load, "here",
+                self.replayed_from, self.deleted or None)  # fmt: skip
 
 
 def thrown(seed: int) -> list[Row]:
@@ -63,8 +71,10 @@ def _story(dice: random.Random, key: Key) -> Iterator[Row]:
     """One scan, from its first row to its last."""
     at = FIRST + timedelta(days=dice.randint(0, 13), minutes=10 * dice.randint(54, 126))
     late = dice.choice([timedelta(hours=2)] * 3 + [timedelta(hours=dice.randint(2, 240))] * 2)
-    first = Row(key, dice.randint(1, 4), dice.randint(1, 3), Decimal(dice.randint(1, 9)), at,
-                at if dice.random() < 0.9 else None, _load((at + late - FIRST).days + 1))  # fmt: skip
+    first = Row(
+        key, dice.randint(1, 4), dice.randint(1, 3), Decimal(dice.randint(1, 9)), at,
+        at if dice.random() < 0.9 else None, _load((at + late - FIRST).days + 1),
+    )  # fmt: skip
     versions = [first]
     for n in range(dice.choice([0, 0, 0, 1, 1, 2])):
         changed = replace(
@@ -85,8 +95,9 @@ def _story(dice: random.Random, key: Key) -> Iterator[Row]:
         )
     if dice.random() < 0.15:
         died = min((n for n in COMPARED if n > first.load), default=COMPARED[-1])
-        nothing = Row(key, None, None, None, None, None, died, deleted=True)
-        yield dice.choice([nothing, replace(versions[-1], load=died, deleted=True)])
+        bare = dice.random() < 0.5
+        dead = replace(versions[-1], load=died, deleted=True, bare=bare)
+        yield replace(dead, updated_at=None) if bare else dead
         if dice.random() < 0.5:
             yield replace(dice.choice(versions), load=_load(died + dice.randint(1, 5)))
 
@@ -125,11 +136,7 @@ class Raw:
             con.execute(f"delete from raw_scanner.scans where _load_number = {number}")
             con.execute(f"delete from raw_scanner._loads where load_number = {number}")
             con.execute(f"insert into raw_scanner._loads values ({number}, 'scans', '{number}')")
-            rows = [
-                (*r.key, r.household, r.store, r.amount, r.at, r.updated_at, r.load, "here",
-                 r.replayed_from, r.deleted)
-                for r in self._rows if r.load == number
-            ]  # fmt: skip
+            rows = [row.values() for row in self._rows if row.load == number]
             if rows:
                 con.executemany(f"insert into raw_scanner.scans values ({'?, ' * 10}?)", rows)
             if finished:
@@ -137,29 +144,32 @@ class Raw:
 
 
 class Truth:
-    """What windows must hold when these rows have come, worked out without SQL."""
+    """What windows must hold when these rows have come, worked out without SQL.
+
+    Attributes:
+        watermarks: load to its number of rows, and the watermark that stands since then.
+        late: scan and time to the load by which they came too late, and the watermark until then.
+    """
 
     def __init__(self, rows: list[Row]) -> None:
-        told: dict[tuple[Key, datetime | None], int] = {}
-        for row in rows:
-            told[row.key, row.at] = min(row.load, told.get((row.key, row.at), row.load))
-        self.watermarks: dict[int, datetime | None] = {}
-        latest: datetime | None = None
-        late: dict[tuple[Key, datetime | None], tuple[int, datetime]] = {}
+        self.watermarks: dict[int, tuple[int, datetime]] = {}
+        self.late: dict[tuple[Key, datetime], tuple[int, datetime]] = {}
+        told: set[tuple[Key, datetime]] = set()
+        self._watermark = datetime.min
         for number in sorted({row.load for row in rows}):
-            before = latest - LATENESS if latest else None
-            for (key, at), first in told.items():
-                if first == number and at and before and at < before:
-                    late[key, at] = (number, before)
-            latest = max([r.at for r in rows if r.load == number and r.at] + [latest or FIRST])
-            self.watermarks[number] = latest - LATENESS
-        self.late = late
-        self._watermark = latest - LATENESS if latest else FIRST
+            came = [row for row in rows if row.load == number]
+            new = {(row.key, row.at) for row in came if not row.bare} - told
+            for scan in new:
+                if scan[1] < self._watermark:
+                    self.late[scan] = (number, self._watermark)
+            told |= new
+            self._watermark = max([self._watermark, *(r.at - LATENESS for r in came if not r.bare)])
+            self.watermarks[number] = (len(came), self._watermark)
         self.live = [row for row in _standing(rows) if not row.deleted]
 
     def hours(self) -> Windows:
         """Store and start to what `fct_store_hours` says."""
-        found = defaultdict(list)
+        found: defaultdict[tuple[int, datetime], list[Row]] = defaultdict(list)
         for row in self.live:
             found[row.store, row.at.replace(minute=0)].append(row)
         return {
@@ -169,7 +179,7 @@ class Truth:
 
     def days(self) -> Windows:
         """Start to what `fct_rolling_days` says."""
-        found = defaultdict(list)
+        found: defaultdict[tuple[datetime], list[Row]] = defaultdict(list)
         for row in self.live:
             start = row.at.replace(hour=row.at.hour // 6 * 6, minute=0)
             for n in range(DAY // SLIDE):
@@ -182,34 +192,38 @@ class Truth:
     def visits(self) -> Windows:
         """Household and start to what `fct_household_visits` says."""
         found: dict[tuple[Any, ...], list[Row]] = {}
-        open_: dict[Any, list[Row]] = {}
+        open_: dict[int, list[Row]] = {}
         for row in sorted(self.live, key=lambda row: row.at):
             rows = open_.get(row.household)
             if not rows or row.at - rows[-1].at >= GAP:
                 rows = open_[row.household] = found[row.household, row.at] = []
             rows.append(row)
+        ends = {key: rows[-1].at + GAP for key, rows in found.items()}
         return {
-            key: (rows[-1].at + GAP, len({r.store for r in rows}),
-                  *self._sums(rows, rows[-1].at + GAP))
+            key: (ends[key], len({r.store for r in rows}), *self._sums(rows, ends[key]))
             for key, rows in found.items()
-        }  # fmt: skip
+        }
 
     def _sums(self, rows: list[Row], end: datetime) -> tuple[Any, ...]:
         late = sum((row.key, row.at) in self.late for row in rows)
-        return (sum(row.amount for row in rows), len(rows), late, max(row.load for row in rows),
-                end <= self._watermark)  # fmt: skip
+        return (
+            sum(row.amount for row in rows), len(rows), late, max(row.load for row in rows),
+            end <= self._watermark,
+        )  # fmt: skip
 
 
 def _standing(rows: list[Row]) -> list[Row]:
     """The newest version of each scan, as staging ranks them."""
-    by_key = defaultdict(list)
+    by_key: defaultdict[Key, list[Row]] = defaultdict(list)
     for row in rows:
         by_key[row.key].append(row)
     newest = []
     for versions in by_key.values():
         died = max((row.load for row in versions if row.deleted), default=0)
-        newest.append(max(versions, key=lambda row: (
-            (row.read_in > died) - (row.read_in < died), row.updated_at or datetime.min,
-            row.read_in, row.load,
-        )))  # fmt: skip
+        ranks = {
+            ((row.read_in > died) - (row.read_in < died), row.updated_at or datetime.min,
+             row.read_in, row.load): row
+            for row in versions
+        }  # fmt: skip
+        newest.append(ranks[max(ranks)])
     return newest

@@ -1,7 +1,7 @@
 """Windows over event time: whatever comes late, again, corrected or deleted, in whatever steps.
 
-After every build each window is what plain Python makes of the rows of raw, and the build wrote those
-windows alone that are other than before. More seeds: MILLRACE_TEST_SEEDS=30 (the default is 2).
+After every build each window is what plain Python makes of the rows of raw, and the build wrote
+those windows alone that are other than before. More seeds: MILLRACE_TEST_SEEDS=30 (the default is 2).
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -34,37 +36,52 @@ MARKED = {
 """Edits by which each window says which build wrote it."""
 
 
-def scans_project(folder: Path, edits: Mapping[str, tuple[str, str]]) -> Path:
-    """The project of the scans with Millrace's macros and generic tests, and other words in it."""
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The project of the scans, marked."""
+    folder = copied(tmp_path_factory.mktemp("scans") / "project")
+    with edited(folder, MARKED):
+        yield folder
+
+
+def copied(folder: Path) -> Path:
+    """The project of the scans, with Millrace's macros and generic tests."""
     shutil.copytree(HERE, folder)
-    shutil.copytree(PROJECT / "macros", folder / "macros")
-    shutil.copytree(PROJECT / "tests/generic", folder / "tests/generic")
-    for name, (text, other) in edits.items():
-        before = (folder / name).read_text()
-        assert text in before, f"{name} no longer says {text!r}"
-        (folder / name).write_text(before.replace(text, other))
+    for part in ("macros", "tests/generic"):
+        shutil.copytree(PROJECT / part, folder / part)
     return folder
 
 
+@contextmanager
+def edited(folder: Path, edits: Mapping[str, tuple[str, str]]) -> Iterator[None]:
+    """A project with other words in some of its files."""
+    before = {name: (folder / name).read_text() for name in edits}
+    for name, (text, other) in edits.items():
+        assert text in before[name], f"{name} no longer says {text!r}"
+        (folder / name).write_text(before[name].replace(text, other))
+    yield
+    for name, text in before.items():
+        (folder / name).write_text(text)
+
+
 @pytest.fixture(scope="module")
-def dbt(home: Path, tmp_path_factory: pytest.TempPathFactory) -> Dbt:
-    project = scans_project(tmp_path_factory.mktemp("scans") / "project", MARKED)
+def dbt(home: Path, project: Path) -> Dbt:
     return Dbt(home, project, fewest=7)
 
 
-def built(dbt: Dbt) -> dict[str, dict[str, Windows]]:
+def windows(dbt: Dbt) -> dict[str, dict[str, Windows]]:
     """Mart to build to the windows that it wrote last."""
-    found: dict[str, dict[str, Windows]] = {}
+    found: dict[str, dict[str, Windows]] = {mart: {} for mart in WIDTHS}
     with duckdb.connect(str(dbt.marts)) as con:
+        there = con.execute("select table_name from duckdb_tables()").fetchall()
         for mart, width in WIDTHS.items():
-            found[mart] = {}
-            for *row, build in con.execute(f"from {mart}").fetchall():
+            for *row, build in con.execute(f"from {mart}").fetchall() if there else ():
                 found[mart].setdefault(build, {})[tuple(row[:width])] = tuple(row[width:])
     return found
 
 
 class Runs:
-    """A world that is delivered in steps, and dbt after each.
+    """A world that is delivered in steps, with dbt after each.
 
     Attributes:
         done: what was met on the way.
@@ -73,60 +90,124 @@ class Runs:
     def __init__(self, dbt: Dbt, seed: int) -> None:
         self._dbt, self._rows, self._dice = dbt, thrown(seed), random.Random(seed)
         dbt.marts.unlink(missing_ok=True)
-        self._raw = Raw(dbt.warehouse, self._rows)
-        self._number = 0
+        self._raw, self._number = Raw(dbt.warehouse, self._rows), 0
         self._before: dict[str, Windows] = {mart: {} for mart in WIDTHS}
         self.done = Counter[str]()
 
     def live(self) -> None:
-        """All loads, in random steps, at times amid an unfinished load."""
+        """All loads in random steps, at times amid an unfinished load; a build without news."""
         while self._number < LOADS:
-            for _ in range(self._dice.choice([1, 1, 2, 4])):
-                if self._number < LOADS:
-                    self._number += 1
-                    self._raw.deliver(self._number)
+            for _ in range(min(self._dice.choice([1, 1, 2, 4]), LOADS - self._number)):
+                self._number += 1
+                self._raw.deliver(self._number)
             if self._number < LOADS and self._dice.random() < 0.3:
                 self._raw.deliver(self._number + 1, finished=False)
-            self.build()
+            self._build()
+        self._build()
 
-    def build(self) -> None:
+    def _build(self) -> None:
         """Run dbt, and look at every window."""
-        earlier = {mart: builds.keys() for mart, builds in built(self._dbt).items()} \
-            if self._dbt.marts.exists() else {}  # fmt: skip
+        earlier = windows(self._dbt)
         self._dbt.run()
         truth = Truth([row for row in self._rows if row.load <= self._number])
-        after = {
-            "fct_store_hours": truth.hours(),
-            "fct_rolling_days": truth.days(),
-            "fct_household_visits": truth.visits(),
-        }
-        for mart, builds in built(self._dbt).items():
-            stand = {key: row for windows in builds.values() for key, row in windows.items()}
-            assert stand == after[mart], mart
+        after = dict(zip(WIDTHS, (truth.hours(), truth.days(), truth.visits()), strict=True))
+        for mart, builds in windows(self._dbt).items():
+            stand = {key: row for written in builds.values() for key, row in written.items()}
+            assert stand == after[mart], f"{mart} is wrong"
             assert sum(map(len, builds.values())) == len(stand), f"{mart} has a window twice"
             written = {
-                key for build, windows in builds.items() for key in windows
-                if build not in earlier.get(mart, ())
-            }  # fmt: skip
-            due = {key for key, row in after[mart].items() if self._before[mart].get(key) != row}
-            assert written == due, f"{mart} was not written where it had to be"
-            self._count(mart, after[mart], due)
-        self._before = after
+                key for build in builds.keys() - earlier[mart].keys() for key in builds[build]
+            }
+            due = {key for key, row in stand.items() if self._before[mart].get(key) != row}
+            assert written == due, f"{mart} wrote other windows than those that changed"
+            self._count(mart, stand, len(due))
+        assert self._books() == (truth.watermarks, truth.late), "the books are wrong"
+        self.done["late"], self._before = len(truth.late), after
 
-    def _count(self, mart: str, after: Windows, due: set[tuple[object, ...]]) -> None:
-        self.done["written"] += len(due)
-        self.done["left alone"] += len(after) - len(due)
-        self.done[f"gone from {mart}"] += len(self._before[mart].keys() - after.keys())
-        self.done["settled changed"] += sum(
-            self._before[mart][key][-1] and self._before[mart][key][:-1] != after[key][:-1]
-            for key in due & self._before[mart].keys()
+    def _count(self, mart: str, stand: Windows, due: int) -> None:
+        before = self._before[mart]
+        self.done["written"] += due
+        self.done["left alone"] += len(stand) - due
+        self.done[f"gone from {mart}"] += len(before.keys() - stand.keys())
+        self.done["settled, then corrected"] += sum(
+            before[key][-1] and before[key] != stand[key] for key in before.keys() & stand.keys()
         )
+
+    def _books(self) -> tuple[dict[Any, Any], dict[Any, Any]]:
+        with duckdb.connect(str(self._dbt.marts)) as con:
+            watermarks = con.execute("from scan_watermarks").fetchall()
+            late = con.execute("from late_scans").fetchall()
+        told = {((basket, product), at): tuple(row) for basket, product, at, *row in late}
+        assert len(told) == len(late)
+        return {load: tuple(row) for load, *row in watermarks}, told
 
 
 @pytest.mark.parametrize("seed", seeds(2))
-def test_windows_are_a_full_recompute_and_only_touched_ones_are_written(
-    dbt: Dbt, seed: int
-) -> None:
+def test_windows_are_a_full_recompute_and_only_what_changed_is_written(dbt: Dbt, seed: int) -> None:
     runs = Runs(dbt, seed)
     runs.live()
-    print(runs.done)
+    for mart in ("fct_store_hours", "fct_household_visits"):
+        assert runs.done[f"gone from {mart}"] > 10
+    assert runs.done["late"] > 20
+    assert runs.done["settled, then corrected"] > 50
+    assert runs.done["left alone"] > 2 * runs.done["written"]
+
+
+BROKEN = {
+    "where an event was before it was corrected is not looked at": (
+        "macros/window_parts.sql", "from {{ versions or events }}", "from {{ events }}",
+        "fct_store_hours is wrong",
+    ),
+    "what is new is told by the event time": (
+        "macros/window_parts.sql",
+        "where _load_number > (select coalesce(max(_load_number), 0) from {{ built }})",
+        "where {{ at }} > (select max(window_start) from {{ built }})",
+        "fct_store_hours is wrong",
+    ),
+    "a session that begins after a late event is not joined to it": (
+        "macros/session_windows.sql", "and one.window_start < other.{{ at }} + {{ gap }}",
+        "and one.window_start <= other.{{ at }}",
+        "fct_household_visits is wrong",
+    ),
+    "what the watermark passes is not written": (
+        "macros/window_parts.sql", "where not is_settled and", "where false and",
+        "fct_store_hours is wrong",
+    ),
+    "an event that is told again comes late": (
+        "macros/late_events.sql", "earlier._load_number < late._load_number", "false",
+        "fct_store_hours is wrong",
+    ),
+    "all that is looked at is written": (
+        "macros/window_parts.sql", "late_count, _load_number, is_settled\n    from {{ built }}",
+        "late_count, _load_number, is_settled\n    from {{ built }} where false",
+        "wrote other windows than those that changed",
+    ),
+}  # fmt: skip
+"""Fault to a file, its words, others, and what is seen."""
+
+
+@pytest.mark.parametrize("fault", BROKEN)
+def test_a_fault_is_seen(home: Path, project: Path, fault: str) -> None:
+    path, right, wrong, seen = BROKEN[fault]
+    with edited(project, {path: (right, wrong)}), pytest.raises(AssertionError, match=seen):
+        Runs(Dbt(home, project, fewest=7), seed=0).live()
+
+
+def test_each_macro_in_both_modes(dbt: Dbt) -> None:
+    assert dbt.test("unit_test") == 10
+
+
+def test_as_they_are_written_they_keep_their_contracts_and_equal_a_full_refresh(
+    home: Path, tmp_path: Path
+) -> None:
+    dbt = Dbt(home, copied(tmp_path / "project"), fewest=7)
+    dbt.marts.unlink(missing_ok=True)
+    raw = Raw(dbt.warehouse, thrown(1))
+    for number in range(1, LOADS + 1):
+        raw.deliver(number)
+        if number in (9, LOADS):
+            dbt.run()
+    incremental = dbt.tables()
+    dbt.run("--full-refresh")
+    assert dbt.tables() == incremental
+    assert len(incremental) == 6
