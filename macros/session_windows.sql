@@ -6,8 +6,8 @@
     others  as in sliding_windows; with `built`, of sessions that were joined, or begin elsewhere now,
             the former start has a row with event_count 0 -#}
 {% macro session_windows(
-    events, key, at, gap, aggregates, watermarks, late,
-    by=[], versions=none, where='true', built=none
+    events, versions, key, at, gap, aggregates, watermarks, late,
+    by=[], where='true', built=none
 ) %}
     {%- set gap = 'interval ' ~ seconds_in(gap) ~ ' seconds' -%}
     {%- set window = (by + ['window_start']) | join(', ') -%}
@@ -20,7 +20,7 @@
     with
     {% if built %}
     changes as (
-        {{ window_changes(events, key, at, by, versions, built) }}
+        {{ window_changes(events, versions, key, at, by, built) }}
     ),
 
     -- sessions as they are built that a change was in, or joins, or that are settled now

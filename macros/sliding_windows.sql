@@ -3,20 +3,20 @@
     _load_number (the newest of the window's events) and is_settled (below the watermark).
 
     events      staging relation: one row per event, its newest version, with _load_number
+    versions    relation with key, at and by of every version in raw: of an event that was corrected or
+                deleted, the windows that it left are made anew
     key         list of columns that name an event
     at          column of the event time (UTC), never null
     size, slide as '1 day' and '1 hour'; the size is a multiple of the slide
     by          list of columns, never null, of which each value has windows of its own; may be empty
     aggregates  name to SQL over the events of a window
     watermarks, late  relations of the macros watermarks and late_events
-    versions    relation with key, at and by of every version in raw. Where an event may be corrected
-                or deleted: the windows that it left are made anew. The events, unless given
     where       SQL: the event counts
     built       the windows built so far. Given, a window has a row if it is other than it was built;
                 one that has lost its last event has event_count 0, and a post-hook deletes it -#}
 {% macro sliding_windows(
-    events, key, at, size, slide, aggregates, watermarks, late,
-    by=[], versions=none, where='true', built=none
+    events, versions, key, at, size, slide, aggregates, watermarks, late,
+    by=[], where='true', built=none
 ) %}
     {%- set size, slide = seconds_in(size), seconds_in(slide) -%}
     {%- if not slide or size % slide -%}
@@ -33,7 +33,7 @@
     {% if built %}
     touched as (
         select {{ (by + [window_start(at, slide)]) | join(', ') }} - {{ later }} as window_start
-        from ({{ window_changes(events, key, at, by, versions, built) }}) as changes
+        from ({{ window_changes(events, versions, key, at, by, built) }}) as changes
         cross join {{ steps }}
         union
         select {{ window }} from ({{ windows_settling(by, watermarks, built) }}) as settling

@@ -11,9 +11,9 @@
 
 {#- Where the events stand that changed since the last build, and where any version of them stood: an
     event that was corrected is gone from the window that it was in. -#}
-{% macro window_changes(events, key, at, by, versions, built) %}
+{% macro window_changes(events, versions, key, at, by, built) %}
     select distinct {{ (by + [at]) | join(', ') }}
-    from {{ versions or events }}
+    from {{ versions }}
     inner join (
         select {{ key | join(', ') }}
         from {{ events }}

@@ -1,12 +1,14 @@
 """Windows over event time: whatever comes late, again, corrected or deleted, in whatever steps.
 
 After every build each window is what plain Python makes of the rows of raw, and the build wrote
-those windows alone that are other than before. More seeds: MILLRACE_TEST_SEEDS=30 (the default is 2).
+those windows alone that are other than before. More seeds: MILLRACE_TEST_SEEDS=30 (the default
+is 2).
 """
 
 from __future__ import annotations
 
 import random
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -34,6 +36,7 @@ MARKED = {
     },
 }
 """Edits by which each window says which build wrote it."""
+SHOWN = re.compile(r"^```sql\n-- (models/[\w/.]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +158,7 @@ def test_windows_are_a_full_recompute_and_only_what_changed_is_written(dbt: Dbt,
 
 BROKEN = {
     "where an event was before it was corrected is not looked at": (
-        "macros/window_parts.sql", "from {{ versions or events }}", "from {{ events }}",
+        "macros/window_parts.sql", "from {{ versions }}", "from {{ events }}",
         "fct_store_hours is wrong",
     ),
     "what is new is told by the event time": (
@@ -191,6 +194,30 @@ def test_a_fault_is_seen(home: Path, project: Path, fault: str) -> None:
     path, right, wrong, seen = BROKEN[fault]
     with edited(project, {path: (right, wrong)}), pytest.raises(AssertionError, match=seen):
         Runs(Dbt(home, project, fewest=7), seed=0).live()
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "said"),
+    [
+        ("size='1 day'", "size='1 fortnight'", "'1 fortnight' is no duration"),
+        ("slide='6 hours'", "slide='7 hours'", "is a multiple of its slide"),
+    ],
+)
+def test_what_is_no_window_is_refused(
+    home: Path, project: Path, right: str, wrong: str, said: str
+) -> None:
+    with (
+        edited(project, {"models/marts/fct_rolling_days.sql": (right, wrong)}),
+        pytest.raises(AssertionError, match=said),
+    ):
+        Dbt(home, project)
+
+
+def test_the_page_shows_models_that_run() -> None:
+    shown = SHOWN.findall((PROJECT / "docs/streaming.md").read_text())
+    assert len(shown) == 4
+    for path, text in shown:
+        assert (HERE / path).read_text() == text, path
 
 
 def test_each_macro_in_both_modes(dbt: Dbt) -> None:

@@ -8,6 +8,7 @@
 with fct_household_visits as (
     {{ session_windows(
         ref('stg_scanner__scans'),
+        versions=ref('int_scans__versions'),
         key=['basket_id', 'product_id'],
         at='sold_at',
         gap='30 minutes',
@@ -18,7 +19,6 @@ with fct_household_visits as (
         },
         watermarks=ref('scan_watermarks'),
         late=ref('late_scans'),
-        versions=ref('int_scans__versions'),
         where='not is_deleted',
         built=this if is_incremental() else none,
     ) }}

@@ -8,6 +8,7 @@
 with fct_store_hours as (
     {{ tumbling_windows(
         ref('stg_scanner__scans'),
+        versions=ref('int_scans__versions'),
         key=['basket_id', 'product_id'],
         at='sold_at',
         size='1 hour',
@@ -18,7 +19,6 @@ with fct_store_hours as (
         },
         watermarks=ref('scan_watermarks'),
         late=ref('late_scans'),
-        versions=ref('int_scans__versions'),
         where='not is_deleted',
         built=this if is_incremental() else none,
     ) }}
