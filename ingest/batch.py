@@ -6,6 +6,7 @@ its rules and its payload ride in `_source` as JSON until they are put into a de
 """
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from ingest.contract import BROKEN, Shape, compile_contract
+from ingest.contract import BROKEN, Compiled, Shape, compile_contract
 from ingest.declaration import Table
 from ingest.piles import Piles, numbered, write
 from ingest.readers import Batch, FileSeen, TableState
@@ -42,6 +43,8 @@ class Checked:
     cursor_to: str | None = None
     state: TableState = field(default_factory=dict)
     files: list[FileSeen] = field(default_factory=list)
+    kept: bool = False
+    taken: Callable[[], None] = lambda: None
 
     @property
     def is_news(self) -> bool:
@@ -53,6 +56,9 @@ class Checked:
         self.accepted_files += other.accepted_files
         self.dead_files += other.dead_files
         self.files += other.files
+        self.cursor_to = other.cursor_to or self.cursor_to
+        self.taken = other.taken
+        self.kept = self.kept or other.kept
         for count in ("fetched", "reread", "accepted", "dead", "size"):
             setattr(self, count, getattr(self, count) + getattr(other, count))
         self.shape = Shape({**self.shape.columns, **other.shape.columns}, ())
@@ -99,10 +105,11 @@ class Checker:
         target = self._folder / f"{table.name}-{self._count}"
         shutil.rmtree(target, ignore_errors=True)
         target.mkdir(parents=True)
-        piles = self._pile(table, compiled.select, compiled.shape, held, target)
+        piles = self._pile(table, batch, compiled, held, target)
         checked = Checked(
             table, compiled.shape, target, cursor_from=batch.cursor_from, files=list(batch.files)
         )
+        checked.kept, checked.taken = batch.kept, batch.taken
         checked.accepted_files = [p for p, _ in piles["accepted"]]
         checked.accepted = sum(n for _, n in piles["accepted"])
         checked.reread = sum(n for _, n in piles["reread"])
@@ -110,9 +117,10 @@ class Checker:
         self._dead_letters(checked, batch, [p for p, _ in piles["dead"]], held, target)
         checked.size = sum(p.stat().st_size for p in checked.accepted_files + checked.dead_files)
         checked.state = {**batch.state}
-        if batch.backfill:
+        cursor = table.ingest.cursor
+        if batch.backfill or cursor is None:
             checked.cursor_to = batch.cursor_to
-        elif cursor := table.ingest.cursor:
+        else:
             # a dead row is known again by its id: were its cursor to count, one typing error of
             # nine digits would hide all that comes after it
             files = [path for pile in ("accepted", "reread") for path, _ in piles[pile]]
@@ -122,7 +130,10 @@ class Checker:
             checked.state |= batch.settle(checked.cursor_to)
         return checked
 
-    def _pile(self, table: Table, select: str, shape: Shape, held: Held, target: Path) -> Piles:
+    def _pile(
+        self, table: Table, batch: Batch, compiled: Compiled, held: Held, target: Path
+    ) -> Piles:
+        select, shape = compiled.select, compiled.shape
         names = [quote(name) for name in shape.columns]
         known, join = None, ""
         if held.rows is not None and held.rows.num_rows:
@@ -146,7 +157,7 @@ class Checker:
             self._con,
             f"select {columns}, {number} as _load_number, {self._at} as _extracted_at, "
             f"case when b.{BROKEN} is null then b._source else {dead} end as _source, "
-            f"null::bigint as _replayed_from from ({select}) b {join}",
+            f"{batch.replayed_from} as _replayed_from from ({select}) b {join}",
             target,
         )
 
@@ -162,17 +173,17 @@ class Checker:
             )
         if batch.unparsable:
             parts.append(
-                "select _source, '[\"unparsable\"]' as broken_rules, "
-                "coalesce(payload, '') as payload "
+                "select _source, broken_rules, coalesce(payload, '') as payload "
                 f"from ({batch.unparsable})"
             )
         if not parts:
             return
         name = literal(checked.table.name)
-        # the same bad row is one dead letter however often it is read; a file's line is its own
+        # the same bad row is one dead letter however often it is read; a file's line is its own,
+        # and so is a message
         own, origin = checked.table.label, "payload"
-        if batch.files:
-            own, origin = " ".join([own, *(file.hash for file in batch.files)]), "_source, payload"
+        if batch.origin is not None:
+            own, origin = f"{own} {batch.origin}", "_source, payload"
         text = f"concat_ws(chr(31), {literal(own)}, {origin}, occurrence::varchar)"
         known = ""
         if held.dead_ids is not None and held.dead_ids.num_rows:

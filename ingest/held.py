@@ -4,7 +4,7 @@ from ingest.batch import Checked, Held
 from ingest.declaration import Table
 from ingest.destination import Destination
 from ingest.errors import ContractError
-from ingest.raw_tables import RANKED_LOAD, died_in
+from ingest.raw_tables import RANKED_LOAD, died_in, load_columns
 from ingest.readers import Batch
 from ingest.readers.bounds import FIRST_YEAR, is_time
 from ingest.types import glob_free, literal, quote
@@ -27,7 +27,7 @@ def held_rows(
         kept: every column of raw to its type.
     """
     raw = destination.relation(table.name)
-    if batch.files or not destination.finished:
+    if not destination.finished or (batch.origin is not None and batch.held is None):
         return Held()
     dead = destination.arrow(
         f"select dead_letter_id from {destination.relation('_dead_letters')} "
@@ -48,11 +48,13 @@ def held_rows(
         where = f"({where}) and {quote(table.ingest.cursor)} <= {high}"
     # a column that is declared or found only now is null in every row that raw holds
     wanted = dict.fromkeys([*types, *batch.found])
+    kept = {**kept, **load_columns(table)}
     columns = ", ".join(
         quote(name) if name in kept else f"null::{types.get(name, 'varchar')} as {quote(name)}"
         for name in wanted
     )
-    rows = destination.arrow(f"select {columns} from ({_news_of(table, raw, where)})")
+    news = f"from {raw} where {batch.held}" if batch.held else _news_of(table, raw, where)
+    rows = destination.arrow(f"select {columns} from ({news})")
     return Held(rows, dead)
 
 

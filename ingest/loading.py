@@ -121,11 +121,12 @@ class Loading:
                 # beside the reading of the next table, or the beginning of dlt's work
                 sums = self.known.sums.submit(book.sums, self.con.cursor(), checked)
                 taken.append((checked, sums, time.monotonic() - start))
-            elif checked is not None and "backfill" in checked.state:
+            elif checked is not None and ("backfill" in checked.state or checked.kept):
                 # without news there is no load, but what was read need not be read again
                 self.destination.keep({flow.table.name: flow.state})
-                reach = f"from {checked.cursor_from} up to {checked.cursor_to}"
-                self.tell(f"{flow.table.label}: nothing new {reach}")
+                if "backfill" in checked.state:
+                    reach = f"from {checked.cursor_from} up to {checked.cursor_to}"
+                    self.tell(f"{flow.table.label}: nothing new {reach}")
         if taken:
             self._commit(checker, taken)
         return left
@@ -177,6 +178,7 @@ class Loading:
         states = {c.table.name: {**self.destination.state(c.table), **c.state} for c, *_ in taken}
         self.destination.commit(number, [*parts, Part("_loads", BOOK, rows=tuple(rows))], states)
         for checked, _, seconds in taken:
+            checked.taken()
             name = checked.table.name
             self.known.kept[name] |= checked.shape.columns
             read = checked.accepted + checked.dead
@@ -229,7 +231,7 @@ class Loading:
                 continue
             rows = flow.gather(checked)
             # a cursor's next window meets this one's last rows again: they must be in raw by then
-            if not batch.files or rows >= table.ingest.window:
+            if not batch.joins or rows >= table.ingest.window:
                 break
 
     def _note(self, notes: tuple[str, ...]) -> None:

@@ -19,6 +19,9 @@ TableState = dict[str, Any]
 Environment = Mapping[str, str]
 _NAMING = NamingConvention()
 
+UNPARSABLE = "'[\"unparsable\"]' as broken_rules"
+"""SQL: the rule that what cannot be parsed breaks."""
+
 
 @dataclass(frozen=True)
 class FileSeen:
@@ -46,8 +49,15 @@ class Batch:
         settle: is given the cursor that was reached, and adds to the state.
         notes: what people should know of the source.
         backfill: the batch is of a stretch below the table's position, which stays as it is.
-        unparsable: SQL select (payload, _source) of what could not be parsed at all, or None.
+        unparsable: SQL select (payload, broken_rules, _source) of what is no row at all, or None.
         files: the files that were read or recognised.
+        origin: what names a row for good, together with its `_source`: the content of a file, or
+            a topic. Such rows never come twice. None where the source reads what it read before.
+        held: SQL condition of the rows of raw that a batch with an origin may bring again.
+        joins: it may be of one load with the batch after it.
+        replayed_from: SQL over the batch's columns: the load that a row ranks by, if not its own.
+        kept: the state counts also without news.
+        taken: called when the load is in.
         confirm: called when the batch has been read; raises SourceError where the source changed
             meanwhile, so that the batch cannot be trusted.
     """
@@ -62,6 +72,12 @@ class Batch:
     backfill: bool = False
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
+    origin: str | None = None
+    held: str | None = None
+    joins: bool = False
+    replayed_from: str = "null::bigint"
+    kept: bool = False
+    taken: Callable[[], None] = lambda: None
     confirm: Callable[[], None] = lambda: None
 
 
@@ -102,6 +118,15 @@ class KeyReader(Reader, Protocol):
         ...
 
 
+@runtime_checkable
+class TopicReader(Protocol):
+    """A reader of topics, of which the oldest messages may be gone before they are read."""
+
+    def behind_loss(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
+        """As `batches`, which stops where messages are lost; the books are told of them."""
+        ...
+
+
 Seen = Callable[[Table], Iterable[FileSeen]]
 
 
@@ -117,7 +142,9 @@ def open_reader(
         env: where `env:NAME` is looked up.
         seen: the files of a table that finished loads have taken already.
     """
-    module = {"sql": "sql", "files": "files", "rest": "resource", "dlt": "resource"}
+    module = {
+        "sql": "sql", "files": "files", "rest": "resource", "dlt": "resource", "kafka": "kafka"
+    }  # fmt: skip
     opened = importlib.import_module(f"ingest.readers.{module[source.ingest.kind]}")
     reader: AbstractContextManager[Reader] = opened.open_source(source, con, scratch, env, seen)
     return reader
@@ -178,8 +205,13 @@ def quoted(value: str, mark: str = "'") -> str:
     return mark + value.replace("\\", "\\\\").replace(mark, f"\\{mark}") + mark
 
 
-def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
+def raw_names(table: Table, columns: Iterable[str], taken: tuple[str, ...] = ()) -> dict[str, str]:
     """Each column of the source to its name in raw: as declared, else in snake case.
+
+    Args:
+        table: the declaration.
+        columns: of the source.
+        taken: names in raw that are not for them.
 
     Raises:
         SourceError: two columns of the source would get one name.
@@ -189,6 +221,7 @@ def raw_names(table: Table, columns: Iterable[str]) -> dict[str, str]:
     for column in columns:
         low = column.lower()
         name = low if low in declared else _raw_name(column, len(names))
+        name = f"own{name}" if name in taken else name
         if name in names.values():
             first = next(key for key, value in names.items() if value == name)
             raise SourceError(

@@ -15,9 +15,10 @@ from typing import Any
 
 import duckdb
 
-from ingest.declaration import FileFormat, Source, Table
+from ingest.declaration import Format, Source, Table
 from ingest.errors import IngestError, SourceError
 from ingest.readers import (
+    UNPARSABLE,
     Batch,
     Environment,
     FileSeen,
@@ -34,7 +35,7 @@ from ingest.readers.places import Place, open_place
 from ingest.readers.text_files import csv_relation, json_lines, unpacked
 from ingest.types import glob_free, literal, quote
 
-_FORMATS: dict[str, FileFormat] = {
+_FORMATS: dict[str, Format] = {
     ".parquet": "parquet",
     ".csv": "csv",
     ".tsv": "csv",
@@ -124,7 +125,7 @@ class FilesReader:
             )
 
     def _tried(
-        self, taking: "_Taking", files: list[FileSeen], kind: FileFormat
+        self, taking: "_Taking", files: list[FileSeen], kind: Format
     ) -> Generator[Batch, None, None]:
         """The files in one batch; when that fails, here or in the check, each by itself."""
         try:
@@ -138,7 +139,11 @@ class FilesReader:
                 return
             taking.broken[files[0].path] = _first_line(error)
 
-    def _batch(self, table: Table, files: list[FileSeen], kind: FileFormat) -> Batch:
+    def _batch(self, table: Table, files: list[FileSeen], kind: Format) -> Batch:
+        contents = " ".join(file.hash for file in files)
+        return replace(self._rows(table, files, kind), origin=contents, joins=True)
+
+    def _rows(self, table: Table, files: list[FileSeen], kind: Format) -> Batch:
         (first, *_) = files
         if kind == "parquet" and first.repeats is None:
             return self._parquet(table, files)
@@ -197,7 +202,9 @@ class FilesReader:
             f"select {renamed(raw_names(table, columns))}, {name} || ':' || \"row:line\" "
             f"as _source from ({rows})"
         )
-        unparsable = f"select payload, {name} || ':' || line as _source from ({rejects})"
+        unparsable = (
+            f"select payload, {UNPARSABLE}, {name} || ':' || line as _source from ({rejects})"
+        )
         return Batch(relation, described(self._con, relation), files=(file,), unparsable=unparsable)
 
     def _jsonl(self, table: Table, file: FileSeen) -> Batch:
@@ -207,10 +214,12 @@ class FilesReader:
         relation, unparsable = json_relation(
             self._con, table, f"select line, {name} || ':' || n as _source from ({lines})"
         )
-        unparsable += f" union all select payload, {name} || ':' || line from ({rejects})"
+        unparsable += (
+            f" union all select payload, {UNPARSABLE}, {name} || ':' || line from ({rejects})"
+        )
         return Batch(relation, described(self._con, relation), files=(file,), unparsable=unparsable)
 
-    def _format(self, table: Table, name: str) -> FileFormat:
+    def _format(self, table: Table, name: str) -> Format:
         if table.ingest.format:
             return table.ingest.format
         suffixes = [suffix.lower() for suffix in PurePosixPath(name).suffixes]

@@ -7,6 +7,7 @@ writes it (X'00FF') unless its column is declared as one.
 import duckdb
 
 from ingest.declaration import Table
+from ingest.readers import UNPARSABLE
 from ingest.types import literal, quote
 
 _BLOBS = ("blob", "bytea", "binary", "varbinary")
@@ -72,7 +73,7 @@ def careful(
     )
     relation = f"select {values}, {origin} as _source from careful where is_text"
     unparsable = (
-        f"select json_object({shown})::varchar as payload, {origin} as _source "
+        f"select json_object({shown})::varchar as payload, {UNPARSABLE}, {origin} as _source "
         "from careful where not is_text"
     )
     return relation, unparsable
