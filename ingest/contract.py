@@ -97,6 +97,12 @@ def compile_contract(
             rules.append((f"primary_key:{name}", _present(name, recast)))
     for column in table.columns:
         rules.extend(column_rules(column, recast))
+    if "_deleted" in found:  # a tombstone has nothing but its key
+        alive = f"{quote('_deleted')} is null"
+        rules = [
+            (name, sql if name.startswith("type:") else f"(not {alive} or ({sql}))")
+            for name, sql in rules
+        ]
     beside = tuple(name for name in found if name not in shape)
     inner.extend(map(quote, beside))
     if table.ingest.schema_contract.columns == "discard_row":

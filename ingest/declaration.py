@@ -8,7 +8,7 @@ import difflib
 import math
 import re
 from collections.abc import Iterable
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,8 +16,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from ingest.errors import DeclarationError
 
-Kind = Literal["sql", "files", "rest", "dlt"]
-FileFormat = Literal["parquet", "csv", "jsonl"]
+Accept = Literal["", "deletes", "loss"]
+"""What a person has said is right: that much is deleted at the source, that messages are lost."""
+Kind = Literal["sql", "files", "rest", "dlt", "kafka"]
+Format = Literal["parquet", "csv", "jsonl", "json", "avro", "text"]
 RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from", "_deleted")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
@@ -44,6 +46,20 @@ def _duration(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("write it as a number and a unit, like '1 day'")
     return _lag(value)
+
+
+def _start(value: object) -> object:
+    """`earliest`, `latest`, or a time in UTC as ISO 8601 writes it."""
+    if isinstance(value, datetime):
+        return value.isoformat(sep=" ")
+    if isinstance(value, date):
+        return value.isoformat()
+    try:
+        if value not in ("earliest", "latest"):
+            datetime.fromisoformat(str(value))
+    except ValueError:
+        raise ValueError("write earliest, latest, or a time such as '2017-01-31 10:00'") from None
+    return value
 
 
 def _listed(value: object) -> object:
@@ -83,17 +99,22 @@ class TableIngest(_Strict):
     schema_contract: SchemaContract = SchemaContract()
     max_dead: float = Field(0.01, ge=0, le=1)
     min_share: float = Field(0.5, ge=0, le=1)  # replace: a read smaller than this share is refused
-    deletes: Literal["compare"] | None = None
+    deletes: Literal["compare", "tombstones"] | None = None
     compare_every: Annotated[timedelta, BeforeValidator(_duration)] = timedelta(days=1)
     max_deleted: float = Field(0.1, ge=0, le=1)  # deletes: of the rows alive, without asking
     window: int = Field(2_000_000, gt=0)  # rows of one load, about
     table: str | None = None  # sql: the table's name at the source
     database_schema: str | None = None
     files: str | None = None  # files: a glob below the source's path
-    format: FileFormat | None = None
+    format: Format | None = None  # files: from the name, if not; kafka: of the values
     max_line_bytes: int = Field(16 << 20, gt=0)  # files: of one line of a CSV or JSONL file
     max_read_bytes: int = Field(4 << 30, gt=0)  # files, rest, dlt: of a file unpacked, of one read
     endpoint: dict[str, Any] | None = None  # rest: dlt's endpoint
+    topic: str | None = None  # kafka: its name, or a pattern that begins with ^
+    key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # kafka: what the key holds
+    start: Annotated[str, BeforeValidator(_start)] = "earliest"  # kafka: of the first load
+    isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
+    max_message_bytes: int = Field(16 << 20, gt=0)  # kafka: of one value
     resource: str | None = None  # dlt: the resource of the source function
     arguments: dict[str, Any] = {}
 
@@ -106,7 +127,9 @@ class SourceIngest(_Strict):
     backend: Literal["scanner", "sqlalchemy"] | None = None  # sql: who reads; None: the quickest
     database_schema: str | None = None
     path: str | None = None  # files
-    client: dict[str, Any] | None = None  # rest: dlt's client
+    client: dict[str, Any] | None = None  # rest: dlt's client; kafka: settings of librdkafka
+    brokers: str | None = None  # kafka: host:port, several by commas
+    registry: str | None = None  # kafka: the URL of a schema registry
     function: str | None = None  # dlt: "package.module:function"
     arguments: dict[str, Any] = {}
 

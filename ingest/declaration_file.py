@@ -30,6 +30,7 @@ from ingest.declaration_words import (
     TAKEN_SCHEMAS,
 )
 from ingest.errors import DeclarationError
+from ingest.message_columns import message_columns
 from ingest.yaml_lines import Place, read_with_lines
 
 _INGEST = ("config", "meta", "ingest")
@@ -119,12 +120,19 @@ class _Reader:
             for index, column in enumerate(self.nodes.list(fields, "columns", path))
         )
         names = [column.name for column in columns]
+        if parent.kind == "kafka":
+            names += [column.name for column in message_columns(ingest)]
         _distinct(
             names,
             lambda index, what: self.fail(f"column {what!r} twice", (*path, "columns", index)),
         )
         self._columns_named(ingest, names, f"{source}.{name}", where)
         self._fits_together(ingest, parent.kind, where)
+        if parent.kind == "kafka":
+            self._topic_fits(ingest, columns, where)
+            columns = (*columns, *message_columns(ingest))
+        elif ingest.format in ("json", "avro", "text"):
+            raise self.fail(f"format: files are not {ingest.format}", (*where, "format"))
         at = self.nodes.at(path)
         table = Table(source=source, name=name, columns=columns, ingest=ingest, where=at)
         try_rules(self._con, table, lambda message, place: self.fail(message, (*path, *place)))
@@ -133,7 +141,7 @@ class _Reader:
     def _columns_named(
         self, ingest: TableIngest, names: list[str], label: str, where: Place
     ) -> None:
-        for key in ("primary_key", "cursor", "version"):
+        for key in ("primary_key", "cursor", "version", "key"):
             value = getattr(ingest, key)
             words = value if isinstance(value, tuple) else tuple(filter(None, [value]))
             for word in words:
@@ -167,6 +175,9 @@ class _Reader:
                     raise self.fail(f"{key} says nothing without `deletes: compare`", (*where, key))
             return
         place = (*where, "deletes")
+        if ingest.deletes == "tombstones":
+            self._tombstones_fit(ingest, kind, place)
+            return
         if kind != "sql":
             raise self.fail(
                 f"deletes: a source of kind {kind!r} has no quick list of its keys; "
@@ -177,6 +188,32 @@ class _Reader:
             raise self.fail("deletes: a table is compared by its primary_key, and has none", place)
         if ingest.write_disposition == "replace":
             raise self.fail("deletes: a table that is replaced has lost what is gone", place)
+
+    def _tombstones_fit(self, ingest: TableIngest, kind: Kind, place: Place) -> None:
+        if kind != "kafka":
+            raise self.fail("deletes: only a topic has tombstones", place)
+        if not ingest.key or set(ingest.key) != set(ingest.primary_key):
+            raise self.fail(
+                "deletes: a tombstone has nothing but its key: `key` and `primary_key` name the "
+                "same columns",
+                place,
+            )
+
+    def _topic_fits(self, ingest: TableIngest, columns: tuple[Column, ...], where: Place) -> None:
+        for word in ("cursor", "lag"):
+            if word in ingest.model_fields_set:
+                raise self.fail(f"a topic is read by its offsets: no {word}", (*where, word))
+        if ingest.write_disposition == "replace":
+            raise self.fail("a topic is not replaced", (*where, "write_disposition"))
+        if ingest.format in ("parquet", "csv", "jsonl"):
+            raise self.fail(f"format: messages are not {ingest.format}", (*where, "format"))
+        if ingest.format == "text" and len(columns) != 1:
+            raise self.fail("format: text is one column, and that is declared", (*where, "format"))
+        if ingest.topic and ingest.topic.startswith("^"):
+            try:
+                re.compile(ingest.topic)
+            except re.error as error:
+                raise self.fail(f"topic: {error}", (*where, "topic")) from None
 
     def _column(self, node: object, path: Place) -> Column:
         fields = self.nodes.mapping(node, path, "columns")

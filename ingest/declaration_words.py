@@ -1,7 +1,7 @@
 """The words of a source YAML: dbt's keys at each level, and which of ours go with which kind."""
 
-NEEDS = {"sql": "url", "files": "path", "rest": "client", "dlt": "function"}
-TABLE_NEEDS = {"files": "files", "rest": "endpoint"}
+NEEDS = {"sql": "url", "files": "path", "rest": "client", "dlt": "function", "kafka": "brokers"}
+TABLE_NEEDS = {"files": "files", "rest": "endpoint", "kafka": "topic"}
 DBT_KEYS = {
     "sources": [
         "name",
@@ -68,12 +68,14 @@ SOURCE_KEYS = {
     "files": {"path"},
     "rest": {"client"},
     "dlt": {"function", "arguments"},
+    "kafka": {"brokers", "client", "registry"},
 }
 TABLE_KEYS = {
     "sql": {"table", "database_schema"},
     "files": {"files", "format", "max_line_bytes", "max_read_bytes"},
     "rest": {"endpoint", "max_read_bytes"},
     "dlt": {"resource", "arguments", "max_read_bytes"},
+    "kafka": {"topic", "format", "key", "start", "isolation", "max_message_bytes"},
 }
 # dbt and Millrace themselves build in these; undoing a load there would delete their rows
 TAKEN_SCHEMAS = [

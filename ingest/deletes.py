@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from ingest.declaration import Source, Table
+from ingest.declaration import Accept, Source, Table
 from ingest.errors import ContractError, DeclarationError
 from ingest.readers import TableState
 
@@ -15,7 +15,7 @@ def is_due(table: Table, state: TableState, now: datetime) -> bool:
         state: what the table's last load left.
         now: UTC. A comparison that lies ahead of it was dated by a clock that was set back since.
     """
-    if table.ingest.deletes is None:
+    if table.ingest.deletes != "compare":
         return False
     last = state.get("compared_at")
     if last is None:
@@ -24,23 +24,29 @@ def is_due(table: Table, state: TableState, now: datetime) -> bool:
     return not 0 <= since.total_seconds() < table.ingest.compare_every.total_seconds()
 
 
-def comparable(sources: tuple[Source, ...], words: tuple[str, ...]) -> None:
-    """Let deletes be accepted of named tables alone, each with `deletes: compare`.
+def acceptable(sources: tuple[Source, ...], words: tuple[str, ...], accept: Accept) -> None:
+    """Let deletes or losses be accepted of named tables alone, where there can be any.
 
     Args:
         sources: what the words chose.
         words: like `pos.products`.
+        accept: which of the two.
 
     Raises:
-        DeclarationError: a table is not named, or not compared.
+        DeclarationError: a table is not named, not compared, or no topic.
     """
     for table in (table for source in sources for table in source.tables):
         if table.label not in words:
             raise DeclarationError(
-                "deletes are accepted of one table at a time",
-                mend=f"name it: millrace load {table.label} --accept-deletes",
+                f"{accept} are accepted of one table at a time",
+                mend=f"name it: millrace load {table.label} --accept-{accept}",
             )
-        if table.ingest.deletes is None:
+        if accept == "loss" and table.ingest.topic is None:
+            raise DeclarationError(
+                f"{table.label} is no topic: nothing of it is lost before it is read",
+                where=table.where,
+            )
+        if accept == "deletes" and table.ingest.deletes != "compare":
             raise DeclarationError(
                 f"{table.label} is not compared with its source",
                 where=table.where,

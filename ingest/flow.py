@@ -5,9 +5,17 @@ from contextlib import AbstractContextManager
 
 from ingest.batch import Checked
 from ingest.declaration import Table
-from ingest.readers import Batch, Reader, TableState
+from ingest.readers import Batch, Reader, TableState, TopicReader
 
 Ask = Callable[[Reader, Table, TableState], Generator[Batch, None, None]]
+
+
+def without_the_lost(
+    reader: Reader, table: Table, state: TableState
+) -> Generator[Batch, None, None]:
+    """The ordinary batches, behind what a topic has lost."""
+    assert isinstance(reader, TopicReader)  # `acceptable` refuses the others
+    return reader.behind_loss(table, state)
 
 
 class Reading:

@@ -9,12 +9,12 @@ import duckdb
 
 from ingest.contract import declared_types
 from ingest.dead_letters import DeadLetters
-from ingest.declaration import Source, Table
+from ingest.declaration import Accept, Source, Table
 from ingest.deletes import is_due
 from ingest.destination import Destination
 from ingest.errors import ContractError, redact
 from ingest.faults import explained, patiently
-from ingest.flow import Flow, Reading
+from ingest.flow import Flow, Reading, without_the_lost
 from ingest.hidden import hidden_in_logs
 from ingest.loading import Known, Loading, now
 from ingest.loading import SourceResult as SourceResult
@@ -47,19 +47,22 @@ class Loader:
     _session: duckdb.DuckDBPyConnection | None = None
     _known: Known = field(default_factory=Known)
 
-    def load(self, run_id: str, *, accept_deletes: bool = False) -> SourceResult:
+    def load(self, run_id: str, *, accept: Accept = "") -> SourceResult:
         """Everything new at the source, as one or more loads. Errors are collected, not raised.
 
         Args:
             run_id: the run, for the book.
-            accept_deletes: compare keys now, and take what is gone for deleted, however much.
+            accept: what a person has said is right. `deletes`: keys are compared now, and what is
+                gone is deleted, however much. `loss`: messages that a topic has no more are told
+                in the books, and reading goes on behind them.
         """
+        ask = without_the_lost if accept == "loss" else None
         return self._loaded(
             run_id,
             lambda reading, destination: [
-                Flow(reading, table, destination.state(table)) for table in self.source.tables
+                Flow(reading, table, destination.state(table), ask) for table in self.source.tables
             ],
-            accept_deletes,
+            accept == "deletes",
         )
 
     def backfill(self, table: Table, stretch: Stretch, run_id: str) -> SourceResult:
@@ -149,7 +152,7 @@ class Loader:
         try:
             loading.all_of(flows)
             for table in [flow.table for flow in flows if not flow.failed]:
-                if accept_deletes is None or table.ingest.deletes is None:
+                if accept_deletes is None or table.ingest.deletes != "compare":
                     continue
                 if accept_deletes or is_due(table, destination.state(table), now()):
                     loading.compare(table, accepted=accept_deletes)

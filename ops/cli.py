@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.declaration import Accept
 from ops import settings as settings_module
 from ops.cli_run import LogJson, Target, loop, once, said, seconds
 from ops.log import Log
@@ -84,6 +85,12 @@ def load(
             help="Compare the tables' keys now, and take all that is gone for deleted.",
         ),
     ] = False,
+    accept_loss: Annotated[
+        bool,
+        typer.Option(
+            "--accept-loss", help="Go on behind messages of a topic that are gone unread."
+        ),
+    ] = False,
     target: Target = None,
     log_json: LogJson = False,
 ) -> None:
@@ -95,10 +102,14 @@ def load(
       millrace load pos                        one source
       millrace load pos.products promo         one table, and one more source
       millrace load pos.products --accept-deletes    the many rows that are gone are rightly gone
+      millrace load scanner.scans --accept-loss      the topic's lost messages are told in the books
     """
     words = tuple(tables or ())
-    command = " ".join(["load", *words, *(["--accept-deletes"] if accept_deletes else [])])
-    once(("load",), command, target, log_json, tables=words, accept_deletes=accept_deletes)
+    if accept_deletes and accept_loss:
+        raise typer.BadParameter("accept one after the other", param_hint="--accept-loss")
+    accept: Accept = "deletes" if accept_deletes else "loss" if accept_loss else ""
+    command = " ".join(["load", *words, *([f"--accept-{accept}"] if accept else [])])
+    once(("load",), command, target, log_json, tables=words, accept=accept)
 
 
 @app.command(

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import typer
 
+from ingest.declaration import Accept
 from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
 from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, OK, USAGE, CallError
@@ -143,7 +144,7 @@ def once(
     tables: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
     thorough: bool = True,
-    accept_deletes: bool = False,
+    accept: Accept = "",
 ) -> None:
     """Take the steps once; see `Runner.run`.
 
@@ -159,7 +160,7 @@ def once(
             tables=tables,
             arguments=arguments,
             thorough=thorough,
-            accept_deletes=accept_deletes,
+            accept=accept,
             run_id=log.run_id,
         )
         if summary.idle and "load" in steps:

@@ -4,8 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import sample
-from ingest.declaration import Source, load_sources, pick
-from ingest.deletes import comparable
+from ingest.declaration import Accept, Source, load_sources, pick
+from ingest.deletes import acceptable
 from ingest.errors import DeclarationError, IngestError, UnsetError
 from ingest.load import Loader
 from ops.build import StepError
@@ -37,13 +37,13 @@ class LoadStep:
             self._loaders.clear()
         return self._declared[1]
 
-    def load(self, summary: Summary, words: tuple[str, ...], accept_deletes: bool) -> str:
+    def load(self, summary: Summary, words: tuple[str, ...], accept: Accept = "") -> str:
         """Load from these sources and tables, all if none; what came of it, in words.
 
         Args:
             summary: of the run; the loads and what went wrong go into it.
             words: like `pos` or `pos.transactions`.
-            accept_deletes: what is gone of them at the source is deleted, however much.
+            accept: what of them a person has said is right.
 
         Raises:
             StepError: the declarations are wrong, or a word names nothing.
@@ -54,15 +54,15 @@ class LoadStep:
             raise StepError(str(error), MISDECLARED) from None
         try:
             sources = pick(declared, words)
-            if accept_deletes:
-                comparable(sources, words)
+            if accept:
+                acceptable(sources, words, accept)
         except DeclarationError as error:
             raise StepError(str(error), USAGE) from None
         problems: list[IngestError] = []
         for done, source in enumerate(sources):
             self.progress(done, len(sources))
             loader = self._loader(source)
-            result = loader.load(summary.run_id, accept_deletes=accept_deletes)
+            result = loader.load(summary.run_id, accept=accept)
             self.settings.guard()  # a lost lock is no fault of the source
             summary.loads += result.loads
             problems += result.errors

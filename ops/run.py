@@ -8,6 +8,7 @@ snapshot until a build has passed all its tests.
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from ingest.declaration import Accept
 from ingest.errors import redact
 from ops import publish, quality_report, report, rewind
 from ops.build import DbtSteps, StepError
@@ -44,7 +45,7 @@ class Runner:
         tables: tuple[str, ...] = (),
         arguments: tuple[str, ...] = (),
         thorough: bool | None = True,
-        accept_deletes: bool = False,
+        accept: Accept = "",
         run_id: str = "",
     ) -> Summary:
         """Take the named steps in the pipeline's order.
@@ -56,7 +57,7 @@ class Runner:
             arguments: further arguments of `dbt build`.
             thorough: also freshness, the deep tests, the docs and the Elementary report, which
                 take some seconds; None for once in a day.
-            accept_deletes: what is gone of `tables` at the source is deleted, however much.
+            accept: what of `tables` a person has said is right.
             run_id: the run's id; a new one when not given.
         """
         chosen = set(steps)
@@ -73,7 +74,7 @@ class Runner:
                     chosen.discard("freshness")
             status, interrupted = "failed", False
             try:
-                self._steps(chosen, summary, tables, arguments, thorough, accept_deletes)
+                self._steps(chosen, summary, tables, arguments, thorough, accept)
                 status = "success" if summary.code == OK else "failed"
             except KeyboardInterrupt:
                 interrupted = True
@@ -110,7 +111,7 @@ class Runner:
         tables: tuple[str, ...],
         arguments: tuple[str, ...],
         thorough: bool,
-        accept_deletes: bool,
+        accept: Accept,
     ) -> None:
         mark = fingerprint(self._settings.project)
         bad: set[str] = set()
@@ -123,7 +124,7 @@ class Runner:
                 summary.steps.append(step.name)
             self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
-                "load": lambda: self._loads.load(summary, tables, accept_deletes),
+                "load": lambda: self._loads.load(summary, tables, accept),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
                 "build": lambda: self.builds.build(
                     summary, mark, self.waiting(), arguments, thorough

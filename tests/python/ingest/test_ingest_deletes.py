@@ -100,7 +100,7 @@ def _tombstones(project: Project) -> list[int]:
 
 def _accept(project: Project) -> SourceResult:
     assert project._process is not None
-    return project._process.load("run", accept_deletes=True)
+    return project._process.load("run", accept="deletes")
 
 
 def test_one_row_of_a_hundred_is_found_exactly(project: Project, run: Run) -> None:

@@ -1,0 +1,151 @@
+"""Messages of a topic as rows: bytes into Arrow, and from there DuckDB parses them in one pass.
+
+Every message has a home. What is no row is a dead letter with its bytes: a value that is not of its
+format, one that is too large, and a null where no key says what it deletes.
+"""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from ingest.declaration import Table
+from ingest.message_columns import MESSAGE
+from ingest.readers.json_rows import json_relation
+from ingest.types import literal, quote
+
+_TIMESTAMPS = {1: "create", 2: "log_append"}
+_SCHEMA = pa.schema(
+    [
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("key", pa.binary()),
+        ("headers", pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))),
+        ("milliseconds", pa.int64()),
+        ("timestamp_type", pa.string()),
+        ("value", pa.binary()),
+    ]
+)
+_NAMES = 'topic as _topic, partition as _partition, "offset" as _offset, key as _key'
+
+_MESSAGE = ", ".join(MESSAGE)
+_HEADERS = (
+    "case when headers is not null then to_json(list_transform(headers, h -> "
+    "{'name': h.name, 'value': coalesce(try(decode(h.value)), h.value::varchar)})) end"
+)
+
+
+def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
+    """Messages of confluent-kafka in columns; nothing in them is parsed."""
+    times = [message.timestamp() for message in messages]
+    columns = [
+        [message.topic() for message in messages],
+        [message.partition() for message in messages],
+        [message.offset() for message in messages],
+        [message.key() for message in messages],
+        [_headers(message) for message in messages],
+        [at if kind in _TIMESTAMPS else None for kind, at in times],
+        [_TIMESTAMPS.get(kind) for kind, _ in times],
+        [message.value() for message in messages],
+    ]
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
+    return pa.record_batch(arrays, schema=_SCHEMA)
+
+
+def _headers(message: Any) -> list[dict[str, Any]] | None:
+    # names repeat, and a value may be missing: a list, no mapping
+    return [{"name": name, "value": value} for name, value in message.headers() or ()] or None
+
+
+class Messages:
+    """Turns what was read of one table's topics into relations.
+
+    Args:
+        con: the session.
+        table: the declaration, with the columns that every message has.
+    """
+
+    def __init__(self, con: duckdb.DuckDBPyConnection, table: Table) -> None:
+        self._con, self._table = con, table
+        own = tuple(c for c in table.columns if c.name not in {*MESSAGE, "_deleted"})
+        self._own = table.model_copy(update={"columns": own})
+
+    def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str]:
+        """SQL of the rows, and of what is none (payload, broken_rules, `_source`)."""
+        self._con.register("kafka_batch", pa.Table.from_batches(batches, _SCHEMA))
+        try:
+            self._con.execute(
+                "create or replace temp table kafka_messages as select "
+                f"{_NAMES}, {_HEADERS} as _headers, "
+                "make_timestamp(milliseconds * 1000) as _timestamp, "
+                "timestamp_type as _timestamp_type, concat_ws('/', topic, partition, \"offset\") "
+                "as _source, value is null as is_null, "
+                f"octet_length(value) > {self._table.ingest.max_message_bytes} as is_large, "
+                # each is tried once: DuckDB may raise where the same `try` stands in one row twice
+                "try(decode(value)) as line, try(decode(key)) as key_text, "
+                "case when line is null or is_large then value end as bytes from kafka_batch"
+            )
+        finally:
+            self._con.unregister("kafka_batch")
+        rows, unparsable = self._rows()
+        return self._with_tombstones(rows), f"{unparsable} union all {self._unusable()}"
+
+    def _rows(self) -> tuple[str, str]:
+        if self._table.ingest.format == "text":
+            column = quote(self._own.columns[0].name)
+            good = "not is_null and not is_large"
+            return (
+                f"select line as {column}, {_MESSAGE}, _source from kafka_messages "
+                f"where {good} and line is not null",
+                f"select bytes::varchar as payload, {_rule('unparsable')}, _source "
+                f"from kafka_messages where {good} and line is null",
+            )
+        return json_relation(
+            self._con,
+            self._own,
+            f"select line, bytes, {_MESSAGE}, _source from kafka_messages "
+            "where not is_null and not is_large",
+            beside=tuple(MESSAGE),
+            payload="coalesce(line, bytes::varchar)",
+        )
+
+    def _with_tombstones(self, rows: str) -> str:
+        if self._table.ingest.deletes != "tombstones":
+            return rows
+        columns = ", ".join(
+            f"{self._of_key(name)} as {quote(name)}" for name in self._table.ingest.key
+        )
+        return (
+            f"select *, null::boolean as _deleted from ({rows}) union all by name "
+            f"select {columns}, {_MESSAGE}, _source, true as _deleted from kafka_messages "
+            f"where is_null and {self._named()}"
+        )
+
+    def _unusable(self) -> str:
+        tombstone = f"is_null and not ({self._named()})"
+        return (
+            f"select bytes::varchar as payload, {_rule('too_large')}, _source from kafka_messages "
+            "where is_large union all "
+            f"select coalesce(_key::varchar, ''), {_rule('tombstone')}, _source "
+            f"from kafka_messages where {tombstone}"
+        )
+
+    def _named(self) -> str:
+        """SQL: the key names a row that a null value deletes."""
+        if self._table.ingest.deletes != "tombstones":
+            return "false"
+        return " and ".join(f"{self._of_key(name)} is not null" for name in self._table.ingest.key)
+
+    def _of_key(self, name: str) -> str:
+        """SQL: a column of the row, out of the message's key."""
+        is_object = "json_valid(key_text) and json_type(key_text) = 'OBJECT'"
+        member = f"key_text::json ->> {literal('/' + name)}"
+        alone = "key_text" if len(self._table.ingest.key) == 1 else "null"
+        return f"(case when {is_object} then {member} else {alone} end)"
+
+
+def _rule(name: str) -> str:
+    return literal(json.dumps([name])) + " as broken_rules"
