@@ -18,10 +18,13 @@ from tests.crash.engine import Case, Disturber, Tally
 from tests.crash.points import found, sides
 from tests.crash.readers import PlainCopy, Publish
 from tests.crash.scenario import Scenario
+from tests.crash.topics import Topics, broker_killed
 
-MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25}
+MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 60}
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""
 SAMPLE_MOMENTS = 40
+BROKERS = 30
+"""Rounds in which the broker is killed one to three times, the reader in every second one."""
 TROUBLED = ("append", "files")
 """The scenarios in which every write also meets the other troubles."""
 TROUBLES = ("io", "full", "scratch")
@@ -97,13 +100,14 @@ class Job:
         tally = Tally(f"{scenario.name}: {scenario.steps[step]}: {what}", disturber.seed)
         begun = time.monotonic()
         disturber.disturb(step, cases, tally)
+        self.told(tally, time.monotonic() - begun)
+        return tally
+
+    def told(self, tally: Tally, seconds: float) -> None:
+        """Take what came of a line of the table."""
         self.outcome.tallies.append(tally)
         told = "; ".join(tally.wrong[:2]) or "well"
-        self.say(
-            f"{tally.case}: {tally.fired} in {tally.times} rows, {time.monotonic() - begun:.0f} s: "
-            f"{told}"
-        )
-        return tally
+        self.say(f"{tally.case}: {tally.fired} in {tally.times} rows, {seconds:.0f} s: {told}")
 
 
 def stores(job: Job, name: str) -> None:
@@ -118,6 +122,11 @@ def stores(job: Job, name: str) -> None:
         for action in TROUBLES if name in TROUBLED else ():
             cases = disturber.cases(1, action, "(before)")
             job.disturb(disturber, 1, cases, SAID[action])
+        if isinstance(store, Topics):
+            tally = Tally(f"{store.name}: the broker dies, and the reader with it", disturber.seed)
+            begun = time.monotonic()
+            broker_killed(disturber, 1, BROKERS, tally)
+            job.told(tally, time.monotonic() - begun)
         if moments := disturber.moments(1, MOMENTS.get(name, 0)):
             job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")
 

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 from projects import source, table
-from services import postgres
+from services import kafka, postgres
 from test_ingest_faults import served
 
 from tests.crash.databases import (
@@ -26,6 +26,7 @@ from tests.crash.databases import (
 )
 from tests.crash.edge import Edge
 from tests.crash.stores import Known, Store, rules
+from tests.crash.topics import Topics
 
 
 class Files(Store):
@@ -143,7 +144,7 @@ class Rest(Store):
 
 STORES: dict[str, type[Store]] = {
     kind.__name__.lower(): kind
-    for kind in (Append, Replace, Deletes, Backfill, Files, Bucket, Rest, Letters, Edge)
+    for kind in (Append, Replace, Deletes, Backfill, Files, Bucket, Rest, Letters, Edge, Topics)
 }
 """Every scenario of ingestion alone, by a short name. One more is a class and its name here."""
 
@@ -152,7 +153,10 @@ STORES: dict[str, type[Store]] = {
 def opened(name: str, folder: Path) -> Iterator[Store]:
     """A scenario with its source up."""
     store = STORES[name](folder)
-    if isinstance(store, Rest):
+    if isinstance(store, Topics):
+        with kafka() as store.broker:
+            yield store
+    elif isinstance(store, Rest):
         with served(store.answer) as url:
             store.url = url
             yield store

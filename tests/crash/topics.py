@@ -1,0 +1,130 @@
+"""A real Kafka: transactions, poison, tombstones, partitions that are added; and it dies itself."""
+
+import random
+import shutil
+import threading
+import time
+from pathlib import Path
+
+import duckdb
+from projects import source, table
+from real_topics import Topic
+
+from sample.broker import Broker
+from tests.crash.engine import Case, Disturber, Tally
+from tests.crash.stores import Known, Store, rules
+
+COLUMNS = {"id": "bigint", "amount": {"data_type": "integer", "check": "amount >= 0"}}
+
+
+class Topics(Store):
+    """A topic that grows; the broker's folder is of the world too.
+
+    What is in a topic for good is known from what was sent to it.
+    """
+
+    name = "topics"
+    steps = ("first messages", "more, some aborted, some poison", "more partitions")
+    broker: Broker
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._stands = -1
+
+    def bring(self, step: int) -> None:
+        address = self.broker.address
+        if step == 0:
+            self.topic = Topic(address, name="lines")
+            made = table("lines", COLUMNS, topic="lines", primary_key=["id"], key=["id"],
+                         deletes="tombstones", max_dead=1, window=40)  # fmt: skip
+            self.project.declare(source("shop", made, kind="kafka", brokers=address))
+            self.known["lines"] = Known(("id", "amount", "_deleted"))
+        known, topic = self.known["lines"], self.topic
+        if step == 2:
+            topic.grow(5)
+        for end in ("commit", "abort", "commit"):
+            made = [(100 * step + i, i) for i in range(45)]
+            sent = [(str(key), {"id": key, "amount": amount}) for key, amount in made]
+            topic.send(sent, transaction=end)
+            known.rows += [(*row, None) for row in made] if end == "commit" else []
+        if step:
+            topic.send([("bad", b"\xff"), ("bad", "{"), ("7", {"id": 7, "amount": -1})])
+            topic.send([(str(step), None), (None, None)])
+            known.dead.update(
+                {rules("unparsable"): 2, rules("check:amount"): 1, rules("tombstone"): 1}
+            )
+            known.rows.append((step, None, True))
+        self._stands = step
+
+    def keep(self, step: int) -> None:
+        """The broker's data too."""
+        super().keep(step)
+        self.broker.stop()
+        shutil.copytree(self.broker.folder / "data", self.folder / f"topics-{step}")
+        self.broker.start()
+
+    def restore(self, step: int) -> None:
+        """The broker's data too, where they are of another step."""
+        super().restore(step)
+        if step != self._stands:
+            self.broker.stop()
+            data = self.broker.folder / "data"
+            shutil.rmtree(data)
+            shutil.copytree(self.folder / f"topics-{step}", data)
+            self._stands = step
+        self.broker.start()  # one that is up stays as it is
+
+    def check(self, step: int) -> int:
+        count = super().check(step)
+        with duckdb.connect(str(self.project.warehouse), read_only=True) as con:
+            rows, messages = con.execute(
+                "select count(*), count(distinct (_topic, _partition, _offset)) from raw_shop.lines"
+            ).fetchall()[0]
+        assert rows == messages, f"{rows} rows of {messages} messages"
+        return count
+
+
+def broker_killed(disturber: Disturber, step: int, count: int, tally: Tally) -> None:
+    """SIGKILL to the broker at random moments of a load, to the reader too every second time.
+
+    The broker comes up again at once. The reader may ride over it, or ask to be called again.
+
+    Args:
+        disturber: of `Topics`, walked.
+        step: which.
+        count: how many times.
+        tally: what comes of it goes in there.
+    """
+    topics, took, dice = disturber.scenario, disturber.walked[step].seconds, disturber.dice
+    assert isinstance(topics, Topics)
+    for number in range(count):
+        topics.restore(step)
+        kills = [_Killing(topics.broker, dice, took) for _ in range(dice.randint(1, 3))]
+        reader = [Case(seconds=dice.uniform(0.1, 1) * took)] if number % 2 else []
+        try:
+            for killing in kills:
+                killing.start()
+                case = reader.pop() if reader else None
+                code = disturber._run(step, case).code
+                killing.join()
+                tally.fired += killing.fired + (case is not None and code < 0)
+            ended = disturber._run(step)
+            assert not ended.code, "\n".join(list(disturber.client.said)[-5:])
+            tally.rows += topics.check(step)
+        except AssertionError as error:
+            tally.wrong.append(f"{topics.name}, round {number}: {error}")
+        tally.times += 1
+
+
+class _Killing(threading.Thread):
+    """Kills the broker after a while, and brings it up again."""
+
+    def __init__(self, broker: Broker, dice: random.Random, took: float) -> None:
+        super().__init__()
+        self._broker, self._after, self.fired = broker, dice.uniform(0, took), 0
+
+    def run(self) -> None:
+        time.sleep(self._after)
+        self._broker.kill()
+        self.fired = 1
+        self._broker.start()
