@@ -181,10 +181,12 @@ class Checker:
         name = literal(checked.table.name)
         # the same bad row is one dead letter however often it is read; a file's line is its own,
         # and so is a message
-        own, origin = checked.table.label, "payload"
+        own = checked.table.label
+        named, origin = literal(own), "payload"
         if batch.origin is not None:
-            own, origin = f"{own} {batch.origin}", "_source, payload"
-        text = f"concat_ws(chr(31), {literal(own)}, {origin}, occurrence::varchar)"
+            named = f"{literal(f'{own} ')} || {batch.origin}"
+            origin = "_source" if batch.places else "_source, payload"
+        text = f"concat_ws(chr(31), {named}, {origin}, occurrence::varchar)"
         known = ""
         if held.dead_ids is not None and held.dead_ids.num_rows:
             self._con.register("held_dead", held.dead_ids)

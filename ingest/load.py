@@ -19,9 +19,10 @@ from ingest.hidden import hidden_in_logs
 from ingest.loading import Known, Loading, now
 from ingest.loading import SourceResult as SourceResult
 from ingest.loading import TableLoad as TableLoad
-from ingest.readers import Batch, Environment, Reader, TableState, open_reader, secrets
+from ingest.readers import Batch, Environment, Reader, TableState, open_reader, rewound, secrets
 from ingest.readers.stretch import Stretch, again
 from ingest.session import beside, open_session
+from ingest.types import literal
 
 
 @dataclass
@@ -79,6 +80,29 @@ class Loader:
             if told := stretch.goes_on(state):
                 self.tell(f"{table.label}: {told}")
             return [Flow(reading, table, state, ask)]
+
+        return self._loaded(run_id, flows, None)
+
+    def rewind_stream(self, table: Table, asked: rewound.Since, run_id: str) -> SourceResult:
+        """A topic from a point on once more, as loads. Errors are collected, not raised.
+
+        One that did not come to its end goes on where it was; the table's position stays.
+        """
+
+        def flows(reading: Reading, destination: Destination) -> list[Flow]:
+            book = rewound.loads(
+                destination.arrow(
+                    f"select load_number, cursor_from, cursor_to from "
+                    f"{destination.relation('_loads')} where table_name = {literal(table.name)}"
+                ).to_pylist()
+            )
+
+            def ask(
+                reader: Reader, table: Table, state: TableState
+            ) -> Generator[Batch, None, None]:
+                return rewound.again(reader, table, state, asked, book)
+
+            return [Flow(reading, table, destination.state(table), ask)]
 
         return self._loaded(run_id, flows, None)
 

@@ -72,7 +72,7 @@
                 order by
                     {% if deletes %}_deaths desc, _is_deleted,{% endif %}
                     {% if version %}{{ version }} desc nulls last,{% endif %}
-                    coalesce(_replayed_from, _load_number) desc, {{- ' ' ~ arrival ~ ' desc,' if arrival }} _source desc,
+                    coalesce(_replayed_from, _load_number) desc, {{- ' ' ~ arrival ~ ' desc, _load_number desc,' if arrival }} _source desc,
                     {{ row_md5('v', raw) }} desc, _load_number desc
             ) as _rank
         from told as v

@@ -185,6 +185,7 @@ def _register() -> None:
 
     app.command("status")(cli_status.status)
     app.command(epilog=EXIT_CODES)(cli_backfill.backfill)
+    app.command("rewind-stream", epilog=EXIT_CODES)(cli_backfill.rewind_stream)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
     cli_sample.app.add_typer(cli_kafka.app, name="kafka")

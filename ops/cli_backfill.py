@@ -1,13 +1,16 @@
-"""`millrace backfill`: reads a stretch of a table's cursor again."""
+"""`millrace backfill` and `millrace rewind-stream`: what was read is read again."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from ingest.declaration import load_sources
+from ingest.declaration import Source, load_sources
 from ingest.errors import DeclarationError, IngestError
-from ingest.load import Loader
+from ingest.load import Loader, SourceResult
+from ingest.readers.rewound import SinceError, since
 from ingest.readers.stretch import StretchError, named, stretch_of
 from ops.cli_run import LogJson, Target, as_run, logged, opened
 from ops.codes import MISDECLARED, OK, SOURCE_FAILED, CallError
@@ -42,21 +45,62 @@ def backfill(
     """
     words = " ".join(["backfill", table, "--from", low, "--to", high])
     with logged(as_json=log_json) as log, opened(target, words) as here:
-        code = _taken(here, log, words, (table, low, high, chunk))
+        asked = partial(_stretch, here, (table, low, high, chunk))
+        code = _taken(here, log, "backfill", words, asked)
     raise typer.Exit(code)
 
 
-def _taken(here: Settings, log: Log, command: str, asked: tuple[str, str, str, str | None]) -> int:
+def rewind_stream(
+    table: Annotated[str, typer.Argument(help="A topic's table, as `source.table`.")],
+    to: Annotated[
+        str, typer.Option(help="An offset of every partition, or a time: 2017-01-31T10:00.")
+    ],
+    target: Target = None,
+    log_json: LogJson = False,
+) -> None:
+    """Read a topic again, from an offset or a time up to where its reading stands.
+
+    Messages that raw holds as they are, are recognised; those that come to other rows by now, as
+    when a column was declared since, come in as numbered loads and rank where they first stood.
+    The table's own position stays. After a kill, the same command goes on where it was.
+
+    \b
+    Examples:
+      millrace rewind-stream scanner.scans --to 2017-01-31T10:00
+      millrace rewind-stream scanner.scans --to 0
+    """
+    words = " ".join(["rewind-stream", table, "--to", to])
+    with logged(as_json=log_json) as log, opened(target, words) as here:
+        code = _taken(here, log, "rewind-stream", words, partial(_since, here, table, to))
+    raise typer.Exit(code)
+
+
+def _stretch(here: Settings, asked: tuple[str, str, str, str | None]) -> "Again":
+    word, low, high, chunk = asked
+    source, table = named(load_sources(here.project), word)
+    stretch = stretch_of(source, table, low, high, chunk)
+    return source, lambda loader, run_id: loader.backfill(table, stretch, run_id)
+
+
+def _since(here: Settings, word: str, to: str) -> "Again":
+    source, table = named(load_sources(here.project), word)
+    asked = since(to, table)
+    return source, lambda loader, run_id: loader.rewind_stream(table, asked, run_id)
+
+
+Again = tuple[Source, Callable[[Loader, str], SourceResult]]
+"""A source, and what its loader is asked for in a run."""
+
+
+def _taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[], Again]) -> int:
     """Do it as a run of one step in the journal; the exit code.
 
     Raises:
-        CallError: the words name no stretch of a table.
+        CallError: the words name nothing that can be read again.
     """
-    word, low, high, chunk = asked
     try:
-        source, table = named(load_sources(here.project), word)
-        stretch = stretch_of(source, table, low, high, chunk)
-    except StretchError as error:
+        source, read = asked()
+    except (StretchError, SinceError) as error:
         raise CallError(str(error)) from None
     scratch = here.scratch / "load" / source.name
     loader = Loader(
@@ -71,20 +115,20 @@ def _taken(here: Settings, log: Log, command: str, asked: tuple[str, str, str, s
 
     def work(run_id: str) -> tuple[str, int]:
         with log.alone(here.logs / "tools.log"):
-            result = loader.backfill(table, stretch, run_id)
+            result = read(loader, run_id)
         errors.extend(result.errors)
-        read = sum(load.read for load in result.loads)
+        rows = sum(load.read for load in result.loads)
         dead = sum(load.dead for load in result.loads)
-        told = f"{read:,} rows were new or had changed, {dead:,} of them dead letters"
+        told = f"{rows:,} rows were new or had changed, {dead:,} of them dead letters"
         return told, _verdict(result.errors)
 
     begun = time.monotonic()
-    detail, code = as_run(here, log, "backfill", command, work)
+    detail, code = as_run(here, log, step, command, work)
     for problem in errors:
         log.error("source_failed", str(problem))
     seconds = time.monotonic() - begun
     status = "success" if code == OK else "failed"
-    log.say("step", f"backfill: {detail} ({seconds:.1f} s)", status=status, seconds=seconds)
+    log.say("step", f"{step}: {detail} ({seconds:.1f} s)", status=status, seconds=seconds)
     if not detail.startswith("0 "):
         log.say("next", "`millrace run` takes them into the marts", style="dim")
     return code

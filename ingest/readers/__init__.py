@@ -51,11 +51,13 @@ class Batch:
         backfill: the batch is of a stretch below the table's position, which stays as it is.
         unparsable: SQL select (payload, broken_rules, _source) of what is no row at all, or None.
         files: the files that were read or recognised.
-        origin: what names a row for good, together with its `_source`: the content of a file, or
-            a topic. Such rows never come twice. None where the source reads what it read before.
+        origin: SQL over `_source` of what names a row for good together with it: the content of
+            a file, a topic's id. Such rows never come twice. None where the source reads again
+            what it read before.
+        places: `_source` alone names such a row: its payload is as it is declared at the time.
         held: SQL condition of the rows of raw that a batch with an origin may bring again.
         joins: it may be of one load with the batch after it.
-        replayed_from: SQL over the batch's columns: the load that a row ranks by, if not its own.
+        replayed_from: SQL over the row `b`: the load that it ranks by, if not its own.
         kept: the state counts also without news.
         taken: called when the load is in.
         confirm: called when the batch has been read; raises SourceError where the source changed
@@ -73,6 +75,7 @@ class Batch:
     unparsable: str | None = None
     files: tuple[FileSeen, ...] = ()
     origin: str | None = None
+    places: bool = False
     held: str | None = None
     joins: bool = False
     replayed_from: str = "null::bigint"
@@ -124,6 +127,12 @@ class TopicReader(Protocol):
 
     def behind_loss(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """As `batches`, which stops where messages are lost; the books are told of them."""
+        ...
+
+    def again(
+        self, table: Table, state: TableState, asked: Any, book: Any
+    ) -> Generator[Batch, None, None]:
+        """What was read since a point, once more: see `rewound`."""
         ...
 
 

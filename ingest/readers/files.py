@@ -141,7 +141,7 @@ class FilesReader:
 
     def _batch(self, table: Table, files: list[FileSeen], kind: Format) -> Batch:
         contents = " ".join(file.hash for file in files)
-        return replace(self._rows(table, files, kind), origin=contents, joins=True)
+        return replace(self._rows(table, files, kind), origin=literal(contents), joins=True)
 
     def _rows(self, table: Table, files: list[FileSeen], kind: Format) -> Batch:
         (first, *_) = files

@@ -8,14 +8,16 @@ import json
 import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from ingest.declaration import Source, Table
+from ingest.errors import SourceError
 from ingest.readers import (
     Batch,
     Environment,
@@ -25,10 +27,14 @@ from ingest.readers import (
     described,
     resolve,
 )
-from ingest.readers.kafka_broker import Broker, Partition
 from ingest.readers.messages import Messages, record_batch
+from ingest.readers.offsets import Partition, told
 from ingest.readers.positions import Gap, Positions, positions, refuse_loss
+from ingest.readers.rewound import FIRST_READ, LOADS, Since, held
 from ingest.types import literal
+
+if TYPE_CHECKING:  # it needs confluent-kafka, which not everybody has
+    from ingest.readers.kafka_broker import Broker
 
 _ROWS = 200_000  # of one piece,
 _BYTES = 64 << 20  # or so many bytes of values,
@@ -71,13 +77,12 @@ class KafkaReader:
             ConnectionError: the broker is away, also after some seconds.
             SourceError: it refuses, or messages are lost that were never read.
         """
-        broker = Broker(self._settings, table.ingest.isolation, table.where)
+        broker = self._broker(table)
         where = positions(broker, table, state)
         if not accept_loss:
             refuse_loss(table, where.gaps)
-        pieces = _Pieces(broker, where)
         given = False
-        for batches, low, high, joins in pieces:
+        for batches, low, high, joins in _pieces(broker, where):
             lost = () if given else where.gaps
             yield self._batch(table, broker, where, batches, low, high, joins, lost)
             given = True
@@ -87,10 +92,61 @@ class KafkaReader:
                 table, broker, where, [], where.begins, where.begins, False, where.gaps
             )
 
+    def again(
+        self, table: Table, state: TableState, asked: Since, book: pa.Table
+    ) -> Generator[Batch, None, None]:
+        """What was read since a point, once more, up to where the reading stands.
+
+        Args:
+            table: the declaration.
+            state: what the table's last load left.
+            asked: the point.
+            book: which offsets each load read first, see `rewound.loads`.
+
+        Raises:
+            ConnectionError: the broker is away, also after some seconds.
+            SourceError: it refuses, or the topic is not the one that was read.
+        """
+        broker = self._broker(table)
+        where = positions(broker, table, state)
+        refuse_loss(table, tuple(gap for gap in where.gaps if gap.high is None))
+        ends = {one: at for one, at in where.begins.items() if one not in where.fresh}
+        begins = asked.begins(broker, broker.first(sorted(ends)), ends)
+        begins |= asked.goes_on(state) or {}
+        self._con.register(LOADS, book)
+        try:
+            there = replace(where, begins=begins, ends=ends, fresh=frozenset())
+            for batches, low, high, joins in _pieces(broker, there):
+                batch = self._batch(table, broker, there, batches, low, high, joins, ())
+                done = None if high == ends else {"to": asked.text, "next": told(high)}
+                # the book says where messages were first read: not here
+                yield replace(
+                    batch,
+                    state={"rewind": done},
+                    cursor_from=None,
+                    cursor_to=None,
+                    held=held(low, high),
+                    replayed_from=FIRST_READ,
+                    taken=lambda: None,
+                )
+        finally:
+            self._con.unregister(LOADS)
+
+    def _broker(self, table: Table) -> "Broker":
+        try:
+            from ingest.readers.kafka_broker import Broker
+        except ModuleNotFoundError:
+            raise SourceError(
+                "the client of Kafka is not installed",
+                where=table.where,
+                mend="pip install 'millrace[kafka]'",
+            ) from None
+        return Broker(self._settings, table.ingest.isolation, table.where)
+
     def _batch(
         self,
         table: Table,
-        broker: Broker,
+        broker: "Broker",
         where: Positions,
         batches: list[pa.RecordBatch],
         low: Mapping[Partition, int],
@@ -103,65 +159,60 @@ class KafkaReader:
             rows,
             described(self._con, rows),
             state=where.state(high),
-            cursor_from=_shown(low),
-            cursor_to=_shown(high),
+            cursor_from=json.dumps(told(low)),
+            cursor_to=json.dumps(told(high)),
             unparsable=" union all ".join([letters, *map(_letter, lost)]),
-            origin=" ".join(topic.id for topic in where.topics),
+            origin=_ids(where),
+            places=True,
             joins=joins,
             kept=True,
             taken=partial(broker.tell_group, f"millrace.{table.label}", dict(high)),
         )
 
 
-class _Pieces:
-    """A batch in pieces: (messages in columns, next offsets before, after, whether it goes on).
+_Piece = tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]
+
+
+def _pieces(broker: "Broker", where: Positions) -> Iterator[_Piece]:
+    """What is to be read, in pieces: messages, next offsets before and after, whether it goes on.
 
     Partitions that are new come last and by themselves, so that all that a key had in the partition
     it left is of an earlier load.
     """
-
-    def __init__(self, broker: Broker, where: Positions) -> None:
-        self._broker, self._where = broker, where
-
-    def __iter__(
-        self,
-    ) -> Iterator[tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]]:
-        where = self._where
-        following = {one: at for one, at in where.begins.items() if one not in where.fresh}
-        for fresh in (False, True):
-            begins = {one: at for one, at in where.begins.items() if (one in where.fresh) == fresh}
-            following |= begins
-            ends = {one: where.ends[one] for one in begins}
-            low, batches, began = dict(following), list[pa.RecordBatch](), time.monotonic()
-            rows = size = 0
-            for messages, at in self._broker.messages(begins, ends):
-                following |= at
-                if messages:
-                    batches.append(record_batch(messages))
-                    rows += len(messages)
-                    size += batches[-1].nbytes
-                late = time.monotonic() - began > _SECONDS
-                if rows >= _ROWS or size >= _BYTES or (late and rows):
-                    yield batches, low, dict(following), not late
-                    low, batches, rows, size = dict(following), [], 0, 0
-                    began = time.monotonic() if late else began
-            if low != following or batches:
-                yield batches, low, dict(following), False
+    following = {one: at for one, at in where.begins.items() if one not in where.fresh}
+    for fresh in (False, True):
+        begins = {one: at for one, at in where.begins.items() if (one in where.fresh) == fresh}
+        following |= begins
+        ends = {one: where.ends[one] for one in begins}
+        low, batches, began = dict(following), list[pa.RecordBatch](), time.monotonic()
+        rows = size = 0
+        for messages, at in broker.messages(begins, ends):
+            following |= at
+            if messages:
+                batches.append(record_batch(messages))
+                rows += len(messages)
+                size += batches[-1].nbytes
+            late = time.monotonic() - began > _SECONDS
+            if rows >= _ROWS or size >= _BYTES or (late and rows):
+                yield batches, low, dict(following), not late
+                low, batches, rows, size = dict(following), [], 0, 0
+                began = time.monotonic() if late else began
+        if low != following or batches:
+            yield batches, low, dict(following), False
 
 
-def _shown(offsets: Mapping[Partition, int]) -> str:
-    """Offsets as the book keeps them: topic to partition to the next one, as JSON."""
-    told: dict[str, dict[str, int]] = {}
-    for (topic, number), at in sorted(offsets.items()):
-        told.setdefault(topic, {})[str(number)] = at
-    return json.dumps(told)
+def _ids(where: Positions) -> str:
+    """SQL over a `_source`: the id of its topic, which is another one when it is made anew."""
+    ids = " ".join(f"when {literal(t.name)} then {literal(t.id)}" for t in where.topics)
+    return f"case split_part(_source, '/', 1) {ids} else '' end"
 
 
 def _letter(gap: Gap) -> str:
     """SQL of the dead letter that stands for what is lost."""
     topic, number = gap.partition
     payload = json.dumps({"from": gap.low, "to": gap.high, "why": gap.why})
+    place = f"{topic}/{number}/{gap.low}-{'' if gap.high is None else gap.high}"
     return (
         f"select {literal(payload)} as payload, '[\"lost\"]' as broken_rules, "
-        f"{literal(f'{topic}/{number}/{gap.low}')} as _source"
+        f"{literal(place)} as _source"
     )

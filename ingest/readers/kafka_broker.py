@@ -21,6 +21,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from ingest.errors import SourceError
+from ingest.readers.offsets import Partition
 
 _ANSWER = 4.0  # seconds that a question may take; it is asked up to seven times
 _SILENCE = 20.0  # seconds without a message, an end or an error; a restarted broker is back by then
@@ -59,9 +60,6 @@ _PASSING = {
     KafkaError.NETWORK_EXCEPTION,
     KafkaError.OFFSET_NOT_AVAILABLE,
 }
-
-Partition = tuple[str, int]
-"""A topic's name and the number of one of its partitions."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,15 @@ partitions. Nothing else is ever a position: not the broker's groups, not a coun
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ingest.declaration import Table
 from ingest.errors import SourceError
 from ingest.readers import TableState
-from ingest.readers.kafka_broker import Broker, Partition, Topic
+from ingest.readers.offsets import Partition
+
+if TYPE_CHECKING:  # it needs confluent-kafka, which not everybody has
+    from ingest.readers.kafka_broker import Broker, Topic
 
 
 @dataclass(frozen=True)
@@ -55,7 +58,7 @@ class Positions:
     """
 
     cluster: str
-    topics: tuple[Topic, ...]
+    topics: "tuple[Topic, ...]"
     begins: dict[Partition, int]
     ends: dict[Partition, int]
     fresh: frozenset[Partition]
@@ -77,7 +80,7 @@ class Positions:
         return {"kafka": {"cluster": self.cluster, "topics": topics}}
 
 
-def positions(broker: Broker, table: Table, state: TableState) -> Positions:
+def positions(broker: "Broker", table: Table, state: TableState) -> Positions:
     """Where the table's reading stands.
 
     Raises:
@@ -117,7 +120,7 @@ def positions(broker: Broker, table: Table, state: TableState) -> Positions:
     return Positions(cluster, tuple(topics), begins, ends, frozenset(fresh), tuple(gaps))
 
 
-def _of_another(topic: Topic, before: Mapping[str, Any], cluster: bool) -> list[Gap]:
+def _of_another(topic: "Topic", before: Mapping[str, Any], cluster: bool) -> list[Gap]:
     why = "this is another cluster" if cluster else "the topic was deleted and made anew"
     return [
         Gap((topic.name, int(number)), int(at), None, why) for number, at in before["next"].items()
@@ -135,7 +138,7 @@ def _against(one: Partition, at: int, first: int, end: int) -> tuple[int, Gap | 
 
 
 def _started(
-    broker: Broker,
+    broker: "Broker",
     table: Table,
     partitions: list[Partition],
     first: Mapping[Partition, int],

@@ -164,6 +164,11 @@ def stretch_of(source: Source, table: Table, low: str, high: str, chunk: str | N
             f"{table.label} is read from files, which are known by content, not by a cursor",
             mend="have the files sent again: what is new in them is loaded by `millrace load`",
         )
+    if source.ingest.kind == "kafka":
+        raise StretchError(
+            f"{table.label} is a topic, which is read by its offsets",
+            mend=f"millrace rewind-stream {table.label} --to 2017-01-31",
+        )
     if cursor is None:
         raise StretchError(
             f"{table.label} has no cursor: it is read and compared whole with every load",

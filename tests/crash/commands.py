@@ -12,6 +12,7 @@ def carry_out(command: list[Any]) -> int:
         "millrace": _millrace,
         "load": _load,
         "backfill": _backfill,
+        "rewind-stream": _rewind_stream,
         "replay": _replay,
         "discard": _discard,
         "publish": _publish,
@@ -45,6 +46,16 @@ def _backfill(root: str, low: str, high: str, chunk: str | None = None) -> int:
     table = loader.source.tables[0]
     stretch = stretch_of(loader.source, table, low, high, chunk)
     return _told(loader.backfill(table, stretch, "killed").errors)
+
+
+def _rewind_stream(root: str, to: str) -> int:
+    from projects import Project
+
+    from ingest.readers.rewound import since
+
+    loader = Project(Path(root)).loader()
+    table = loader.source.tables[0]
+    return _told(loader.rewind_stream(table, since(to, table), "killed").errors)
 
 
 def _told(errors: list[Any]) -> int:

@@ -8,9 +8,11 @@ from projects import Project, source, table
 from real_topics import Topic
 from services import kafka
 
+from ingest.errors import SourceError
 from ingest.load import SourceResult
 from ingest.readers import kafka as kafka_reader
 from ingest.readers import kafka_broker
+from ingest.readers.rewound import SinceError, since
 from sample.broker import Broker
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -222,7 +224,7 @@ def test_what_retention_took_is_told_and_accepted_by_name(project: Project, topi
     assert ids(project) == [*range(10), *range(15, 20)]
     ((rules, payload, origin),) = project.dead("shop.lines")
     assert (rules, payload["from"], payload["to"]) == (("lost",), 10, 15)
-    assert origin == f"{topic.name}/0/10"
+    assert origin == f"{topic.name}/0/10-15"
     topic.send(rows(1, 20), partition=0)
     well(project.load(afresh=True))
     assert ids(project)[-1] == 20
@@ -310,3 +312,78 @@ def test_a_broker_that_is_away_is_told(
     (error,) = project.load(node).errors
     assert "the source does not answer" in str(error)
     assert "the next run reads on from where this one was" in str(error)
+
+
+def rewound(project: Project, to: str) -> SourceResult:
+    """The topic from there on once more, in a process of its own."""
+    loader = project.loader()
+    table = loader.source.tables[0]
+    return loader.rewind_stream(table, since(to, table), "rewind")
+
+
+def test_a_rewind_recognises_what_raw_has(project: Project, topic: Topic) -> None:
+    topic.send(rows(20))
+    topic.send([("1", None), ("x", b"{"), ("y", None)])
+    well(project.load(declared(topic, key=["id"], deletes="tombstones")))
+    assert not well(rewound(project, "0")).loads
+    assert not well(rewound(project, "2017-01-01")).loads
+    topic.send(rows(1, 20))
+    assert not well(rewound(project, "0")).loads, "what was not read is the ordinary load's"
+    well(project.load(afresh=True))
+    assert ids(project) == sorted([*range(21), 1])
+    project.check_books("shop")
+
+
+def test_a_rewind_brings_what_comes_to_other_rows_by_now(project: Project, topic: Topic) -> None:
+    """They rank where their message first stood: below what came for the key afterwards."""
+    topic.send([("1", {"id": 1, "amount": 1, "Note": "a"})], partition=0)
+    node = declared(topic, schema_contract={"columns": "discard_value"})
+    well(project.load(node))
+    topic.send([("1", {"id": 1, "amount": 2}), ("2", {"id": 2, "Note": "b"})], partition=0)
+    topic.send([("3", {"id": "x", "Note": "b"}), ("4", "{")], partition=0)
+    well(project.load(afresh=True))
+    more = declared(topic, {**COLUMNS, "note": "varchar"},
+                    schema_contract={"columns": "discard_value"})  # fmt: skip
+    project.declare(more)
+    well(rewound(project, "0"))
+    assert project.raw("shop.lines", "_offset, _load_number, _replayed_from, note") == [
+        (0, 1, None, None), (0, 3, 1, "a"), (1, 2, None, None), (2, 2, None, None), (2, 3, 2, "b")
+    ]  # fmt: skip
+    assert not well(rewound(project, "0")).loads
+    assert [rules for rules, _, _ in project.dead("shop.lines")] == [("type:id",), ("unparsable",)]
+    project.check_books("shop")
+
+
+def test_a_rewind_that_was_cut_off_goes_on(
+    project: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kafka_reader, "_ROWS", 100)
+    monkeypatch.setattr(kafka_broker, "_AT_ONCE", 50)
+    topic.send([(str(n), {"id": n, "note": "x"}) for n in range(1000)], partition=0)
+    only = {"window": 200, "schema_contract": {"columns": "discard_value"}}
+    well(project.load(declared(topic, **only)))
+    project.declare(declared(topic, {**COLUMNS, "note": "varchar"}, **only))
+    whole = kafka_broker.Broker.messages
+
+    def torn(self: Any, *offsets: Any) -> Any:
+        for number, given in enumerate(whole(self, *offsets)):
+            if number == 9:
+                raise SourceError("the network is gone")
+            yield given
+
+    monkeypatch.setattr(kafka_broker.Broker, "messages", torn)
+    assert rewound(project, "0").errors
+    monkeypatch.setattr(kafka_broker.Broker, "messages", whole)
+    before = len(project.raw("shop.lines", "id"))
+    assert 1000 < before < 2000
+    well(rewound(project, "0"))
+    assert ids(project) == sorted([*range(1000), *range(1000)])
+    assert project.book("shop")[-1]["rows_fetched"] < 1000, "it went on, not from the start"
+    project.check_books("shop")
+
+
+@pytest.mark.parametrize("to", ["-1", "yesterday", "2017-13-01"])
+def test_a_point_that_is_none_is_refused(project: Project, topic: Topic, to: str) -> None:
+    (table,) = project.declare(declared(topic)).tables
+    with pytest.raises(SinceError, match="no offset and no time"):
+        since(to, table)
