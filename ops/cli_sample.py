@@ -14,7 +14,7 @@ START = date(2017, 3, 31)
 DAYS = 5
 
 app = typer.Typer(
-    help="The sample retailer: tills, a file drop and an API, delivered by a clock.",
+    help="The sample retailer: tills, a file drop, an API and a topic, delivered by a clock.",
     no_args_is_help=True,
 )
 

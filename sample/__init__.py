@@ -1,6 +1,7 @@
 """The sample retailer: a real data set, delivered the way a retailer would deliver it.
 
-Tills (SQLite or PostgreSQL), a file drop and a web API; a clock moves them through the year.
+Tills (SQLite or PostgreSQL), a file drop, a web API, and a topic where there is a Kafka; a clock
+moves them through the year.
 """
 
 from sample.retailer import VARIABLES, Retailer, services

@@ -101,11 +101,11 @@ class Broker:
         Raises:
             BrokerError: it does not end.
         """
-        self._end(signal.SIGTERM)
+        self._ended(signal.SIGTERM)
 
     def kill(self) -> None:
         """End it by SIGKILL, as a power cut would, and wait for it."""
-        self._end(signal.SIGKILL)
+        self._ended(signal.SIGKILL)
 
     def status(self) -> Status | None:
         """What it is and has; None where it is down.
@@ -151,6 +151,7 @@ class Broker:
                     return
                 told = self._log.read_text(errors="replace")
                 if self.pid is not None or "Address already in use" not in told or attempt == 2:
+                    self._end(signal.SIGKILL)
                     raise BrokerError("it did not come up", self._log)
 
     def _format(self, kafka: Kafka) -> None:
@@ -207,20 +208,23 @@ class Broker:
         broker_process.wait(settled, _PATIENCE)
         return answered and self.pid is not None
 
+    def _ended(self, with_signal: signal.Signals) -> None:
+        if self.folder.exists():
+            with self._locked():
+                self._end(with_signal)
+
     def _end(self, with_signal: signal.Signals) -> None:
-        if not self.folder.exists():
+        """End the process and wait for it; whoever calls this holds the lock."""
+        pid = self.pid
+        if pid is None:
             return
-        with self._locked():
-            pid = self.pid
-            if pid is None:
-                return
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, with_signal)
-            if not broker_process.wait(lambda: self.pid is None, _PATIENCE):
-                told = f"process {pid} does not end; end it with: kill -9 {pid}"
-                raise BrokerError(told, self._log)
-            self._reaped()
-            (self.folder / "pid").unlink(missing_ok=True)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, with_signal)
+        if not broker_process.wait(lambda: self.pid is None, _PATIENCE):
+            told = f"process {pid} does not end; end it with: kill -9 {pid}"
+            raise BrokerError(told, self._log)
+        self._reaped()
+        (self.folder / "pid").unlink(missing_ok=True)
 
     def _reaped(self) -> bool:
         """Whether the process that this object has started has ended."""
@@ -245,6 +249,8 @@ def _archived(kafka: Kafka, env: Mapping[str, str]) -> Kafka:
             broker = Broker(Path(scratch) / "broker", kafka.archive.parent, env)
             try:
                 broker._start(kafka, archive_to=draft)
+            except BrokerError:
+                pass  # the start that this one was made for tells what is wrong
             finally:
                 broker.stop()
             if draft.exists():

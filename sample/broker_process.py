@@ -1,5 +1,6 @@
 """Processes, ports and files, as a broker needs them."""
 
+import random
 import socket
 import subprocess
 import time
@@ -8,6 +9,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 _LOOK = 0.05
+_PORTS = range(15_000, 32_000)
 
 
 def command(pid: int) -> str:
@@ -22,11 +24,14 @@ def command(pid: int) -> str:
 
 
 def free_ports() -> dict[str, str | int]:
-    """Two ports that are free now, `port` and `controller_port`."""
-    with socket.socket() as one, socket.socket() as other:
-        one.bind((HOST, 0))
-        other.bind((HOST, 0))
-        return {"port": one.getsockname()[1], "controller_port": other.getsockname()[1]}
+    """Two ports that are free now, `port` and `controller_port`.
+
+    They are none that the system gives to clients: one that tries to reach a broker which has just
+    died could be given that very port, and the broker would come up at another.
+    """
+    ports = random.SystemRandom().sample(_PORTS, 50)
+    one, other, *_ = (port for port in ports if free(port))
+    return {"port": one, "controller_port": other}
 
 
 def free(port: int) -> bool:

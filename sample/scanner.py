@@ -114,7 +114,13 @@ class Scanner:
         return date.fromisoformat(signed["day"]) if signed["day"] else None
 
     def _last_signature(self) -> dict[str, Any] | None:
-        from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+        from confluent_kafka import (
+            OFFSET_BEGINNING,
+            Consumer,
+            KafkaError,
+            KafkaException,
+            TopicPartition,
+        )
 
         consumer = Consumer(
             {
@@ -127,7 +133,7 @@ class Scanner:
             }
         )
         try:
-            consumer.assign([TopicPartition(DELIVERED, 0, 0)])
+            consumer.assign([TopicPartition(DELIVERED, 0, OFFSET_BEGINNING)])
             found = None
             while (message := consumer.poll(_PATIENCE)) is not None:
                 error = message.error()

@@ -177,7 +177,7 @@ class Disturber:
             met.update(new)
             for point in new if any(case.action == "kill" for case in fired) else ():
                 done, _ = self._checked(step, [*fired, Case(point)], tally)
-                if Case(point) not in done:
+                if Case(point) not in done and not point.startswith(self.scenario.unsteady):
                     tally.wrong.append(f"{Case(point)}, in recovery: it did not fire")
 
     def _checked(

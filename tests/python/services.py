@@ -168,10 +168,11 @@ def kafka() -> Iterator[Broker]:
     folder = Path(tempfile.mkdtemp(prefix="millrace-kafka-"))
     broker = Broker(folder, Path(os.environ.get("MILLRACE_CACHE") or default_cache()), os.environ)
     try:
-        broker.start()
+        try:
+            broker.start()
+        except (JavaMissingError, MavenMissingError, JarsMissingError, ClientMissingError) as error:
+            pytest.skip(str(error))
         yield broker
-    except (JavaMissingError, MavenMissingError, JarsMissingError, ClientMissingError) as error:
-        pytest.skip(str(error))
     finally:
         broker.kill()
         shutil.rmtree(folder, ignore_errors=True)

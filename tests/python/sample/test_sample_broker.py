@@ -16,12 +16,24 @@ from ops.packages import default_cache
 from sample import broker_client, broker_jars
 from sample.broker import Broker
 from sample.broker_client import Topic
-from sample.errors import BrokerNotHereError, JarsMissingError, JavaMissingError, MavenMissingError
+from sample.errors import (
+    BrokerError,
+    BrokerNotHereError,
+    JarsMissingError,
+    JavaMissingError,
+    MavenMissingError,
+)
+
+pytestmark = pytest.mark.xdist_group("broker")
+
+THREE = {b"one", b"two", b"three"}
 
 
 @pytest.fixture(scope="module")
 def broker() -> Iterator[Broker]:
+    """A broker with a topic of three messages."""
     with kafka() as found:
+        _make(found.address, "kept", sorted(THREE))
         yield found
 
 
@@ -51,7 +63,6 @@ def _three(address: str, topic: str) -> set[bytes]:
 
 def test_what_it_had_is_there_after_a_kill(broker: Broker) -> None:
     address, pid = broker.address, broker.pid
-    _make(address, "kept", [b"one", b"two", b"three"])
     broker.kill()
     assert broker.status() is None
     assert not broker_client.answers(address, "any")
@@ -60,15 +71,15 @@ def test_what_it_had_is_there_after_a_kill(broker: Broker) -> None:
     assert status is not None
     assert (status.address, status.topics) == (address, {"kept": Topic(2, 3)})
     assert status.pid != pid
-    assert _three(address, "kept") == {b"one", b"two", b"three"}
+    assert _three(address, "kept") == THREE
 
 
-@pytest.mark.parametrize("liar", [str(os.getpid()), "999999999", "no number", ""])
+@pytest.mark.parametrize("liar", ["this test", "999999999", "no number", ""])
 def test_a_pid_file_that_lies_is_seen_through(broker: Broker, liar: str) -> None:
     file = broker.folder / "pid"
     true = file.read_text()
     assert broker.pid == int(true)
-    file.write_text(liar)
+    file.write_text(str(os.getpid()) if liar == "this test" else liar)
     try:
         assert broker.pid is None
         assert broker.status() is None
@@ -98,7 +109,7 @@ def test_two_starts_at_once_are_one_and_a_taken_port_is_left(broker: Broker) -> 
             thread.join()
         assert twins[0].pid == twins[1].pid == broker.pid is not None
         assert broker.address != former
-    assert _three(broker.address, "kept") == {b"one", b"two", b"three"}
+    assert _three(broker.address, "kept") == THREE
     twins[0].stop()
     assert broker.status() is None
 
@@ -184,6 +195,31 @@ def test_jars_that_did_not_come_whole_are_not_there(tmp_path: Path, fakes: dict[
     assert [path.name for path in found.jars.iterdir()] == ["a.jar"]
     (tmp_path / "bin" / "mvn").unlink()
     assert broker_jars.find(tmp_path / "cache", fakes) == found
+
+
+def test_an_open_port_is_no_answer(
+    tmp_path: Path, fakes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A Java that listens where Kafka would, and never says a word."""
+    _script(
+        tmp_path / "bin",
+        "java",
+        'case "$*" in *-version) echo \'java version "17"\' >&2;; '
+        f'*format*) ;; *) exec {sys.executable} {tmp_path / "mute.py"} "$@";; esac',
+    )
+    (tmp_path / "mute.py").write_text(
+        "import re, socket, sys, time\n"
+        "port = re.search(r'listeners=CLIENT://127.0.0.1:(\\d+)', open(sys.argv[-1]).read())[1]\n"
+        "server = socket.create_server(('127.0.0.1', int(port)))\n"
+        "time.sleep(60)\n"
+    )
+    monkeypatch.setattr(broker_jars, "_fetch", lambda pom, jars, env: jars.mkdir())
+    monkeypatch.setattr("sample.broker._archived", lambda kafka, env: kafka)
+    monkeypatch.setattr("sample.broker._PATIENCE", 1.0)
+    mute = Broker(tmp_path / "broker", tmp_path / "cache", fakes)
+    with pytest.raises(BrokerError, match="did not come up"):
+        mute.start()
+    assert mute.pid is None
 
 
 def test_a_folder_without_a_broker(tmp_path: Path) -> None:
