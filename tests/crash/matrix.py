@@ -20,10 +20,10 @@ from tests.crash.readers import PlainCopy, Publish
 from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
-MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 60}
+MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40}
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""
-SAMPLE_MOMENTS = 40
-BROKERS = 30
+SAMPLE_MOMENTS = 20
+BROKERS = 15
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
 TROUBLED = ("append", "files")
 """The scenarios in which every write also meets the other troubles."""
