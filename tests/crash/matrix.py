@@ -21,7 +21,7 @@ from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
 MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40}
-"""Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 200."""
+"""Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 220."""
 SAMPLE_MOMENTS = 20
 BROKERS = 15
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
