@@ -7,7 +7,7 @@ and under a column's `config.meta` is ours and is checked strictly.
 import difflib
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -178,8 +178,12 @@ class Source(_Strict):
         )
 
 
-def load_sources(project: Path) -> tuple[Source, ...]:
+def load_sources(project: Path, env: Mapping[str, str] | None = None) -> tuple[Source, ...]:
     """Every source with `meta.ingest` that the project's model YAML declares, in order of name.
+
+    Args:
+        project: its folder.
+        env: the variables by which sources are `enabled`; without it none is set.
 
     Raises:
         DeclarationError: a file cannot be read or says something wrong.
@@ -188,7 +192,7 @@ def load_sources(project: Path) -> tuple[Source, ...]:
 
     sources: dict[str, Source] = {}
     for path in sorted((project / "models").rglob("*.y*ml")):
-        for source in read_file(path, project):
+        for source in read_file(path, project, env or {}):
             for other in sources.values():
                 if other.raw_schema == source.raw_schema and other.name != source.name:
                     raise DeclarationError(

@@ -36,8 +36,8 @@ from ingest.yaml_lines import Place, read_with_lines
 _INGEST = ("config", "meta", "ingest")
 
 
-def read_file(path: Path, project: Path) -> Iterator[Source]:
-    """The sources with `meta.ingest` that one YAML file declares.
+def read_file(path: Path, project: Path, env: Mapping[str, str]) -> Iterator[Source]:
+    """The sources with `meta.ingest` that one YAML file declares and does not switch off.
 
     Raises:
         DeclarationError: with file and line.
@@ -52,7 +52,7 @@ def read_file(path: Path, project: Path) -> Iterator[Source]:
         raise DeclarationError(f"this is not YAML: {problem}", where=where) from None
     if not isinstance(document, dict) or "sources" not in document:
         return
-    reader = _Reader(Nodes(shown, lines))
+    reader = _Reader(Nodes(shown, lines, env))
     for index, node in enumerate(reader.nodes.list(document, "sources", ())):
         if source := reader.source(node, ("sources", index)):
             yield source
@@ -89,16 +89,25 @@ class _Reader:
             raise self.fail(
                 f"the schema {schema!r} is not for a source; write raw_{name}", (*path, "schema")
             )
+        nodes = self.nodes.list(fields, "tables", path)
         tables = tuple(
             self._table(table, (*path, "tables", index), name, ingest)
-            for index, table in enumerate(self.nodes.list(fields, "tables", path))
+            for index, table in enumerate(nodes)
         )
         _distinct(
             [t.name for t in tables],
             lambda index, what: self.fail(f"table {what!r} twice", (*path, "tables", index)),
         )
+        is_on = self.nodes.enabled(fields, path)
+        there = tuple(
+            table
+            for index, table in enumerate(tables)
+            if self.nodes.enabled(nodes[index], (*path, "tables", index), of_source=is_on)
+        )
+        if not is_on and not there:
+            return None
         where = self.nodes.at(path)
-        return Source(name=name, raw_schema=schema, ingest=ingest, tables=tables, where=where)
+        return Source(name=name, raw_schema=schema, ingest=ingest, tables=there, where=where)
 
     def _table(self, node: object, path: Place, source: str, parent: SourceIngest) -> Table:
         fields = self.nodes.mapping(node, path, "tables")

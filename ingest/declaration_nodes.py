@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ingest.declaration import Kind, SchemaContract, SourceIngest, TableIngest, nearest
 from ingest.declaration_words import CONFIG, DBT_KEYS, OURS
 from ingest.errors import DeclarationError
+from ingest.switches import is_on
 from ingest.yaml_lines import Lines, Place
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -24,10 +25,11 @@ class Nodes:
     Args:
         file: its name, for errors.
         lines: the line of each node.
+        env: where an `enabled` looks variables up.
     """
 
-    def __init__(self, file: str, lines: Lines) -> None:
-        self._file, self._lines = file, lines
+    def __init__(self, file: str, lines: Lines, env: Mapping[str, str]) -> None:
+        self._file, self._lines, self._env = file, lines, env
 
     def at(self, path: Place) -> str:
         """File and line of the node."""
@@ -76,6 +78,20 @@ class Nodes:
             if key != "ingest" and (near := nearest(str(key), ["ingest"])):
                 raise self.fail(f"unknown key {key!r}{near}", (*path, "config", "meta", key))
         return meta
+
+    def enabled(self, node: object, path: Place, of_source: bool = True) -> bool:
+        """Whether dbt has the source or table; a table that does not say is as its source."""
+        fields = self.mapping(node, path, str(path[-2]))
+        config = self.dict(fields, "config", path)
+        if "enabled" not in config:
+            return of_source
+        try:
+            return is_on(config["enabled"], self._env)
+        except ValueError as error:
+            raise self.fail(
+                f"enabled: {error}; write true, false, or Jinja that compares an env_var",
+                (*path, "config", "enabled"),
+            ) from None
 
     def dict(self, fields: Mapping[str, Any], key: str, path: Place) -> dict[str, Any]:
         """The mapping below a key; empty where it is not there."""

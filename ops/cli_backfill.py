@@ -77,13 +77,13 @@ def rewind_stream(
 
 def _stretch(here: Settings, asked: tuple[str, str, str, str | None]) -> "Again":
     word, low, high, chunk = asked
-    source, table = named(load_sources(here.project), word)
+    source, table = named(load_sources(here.project, here.env), word)
     stretch = stretch_of(source, table, low, high, chunk)
     return source, lambda loader, run_id: loader.backfill(table, stretch, run_id)
 
 
 def _since(here: Settings, word: str, to: str) -> "Again":
-    source, table = named(load_sources(here.project), word)
+    source, table = named(load_sources(here.project, here.env), word)
     asked = since(to, table)
     return source, lambda loader, run_id: loader.rewind_stream(table, asked, run_id)
 

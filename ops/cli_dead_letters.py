@@ -162,7 +162,7 @@ def _picked(here: Settings, which: str | None) -> list[_Part]:
     Raises:
         CallError: nothing, or more than one dead letter by the beginning of their ids.
     """
-    sources = load_sources(here.project)
+    sources = load_sources(here.project, here.env)
 
     def letters(source: str) -> DeadLetters:
         declared = next(each for each in sources if each.name == source)

@@ -68,7 +68,7 @@ def _next(here: Settings, log: Log) -> tuple[dict[tuple[str, str], int], dict[st
     from ops.run import Runner
 
     runner = Runner(here, log, read_only=True)
-    return runner.waiting(), runner.due(fingerprint(here.project), thorough=True)
+    return runner.waiting(), runner.due(fingerprint(here), thorough=True)
 
 
 def _running(log: Log, held: Entry) -> None:

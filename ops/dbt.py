@@ -2,12 +2,12 @@
 
 import hashlib
 import json
+import re
 import signal
 import threading
 from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -26,6 +26,8 @@ _FILES = (
     "selectors.yml",
     "dbt_packages/.millrace.json",
 )
+# profiles.yml is not among them: it asks where things are, not what is made
+_VARIABLE = re.compile(rb"""env_var\(\s*['"](\w+)""")
 _BUILT = ("model", "seed", "snapshot", "test", "unit_test")
 _QUIET = ("--log-level", "none", "--log-level-file", "info", "--no-use-colors")
 
@@ -160,7 +162,7 @@ class Dbt:
         from dbt.cli.main import dbtRunner
         from dbt.contracts.graph.manifest import Manifest
 
-        mark = fingerprint(self._settings.project)
+        mark = fingerprint(self._settings)
         if self._manifest is None or mark != self._fingerprint:
             with interrupts():
                 parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
@@ -171,11 +173,13 @@ class Dbt:
         return ""
 
 
-def fingerprint(project: Path) -> str:
+def fingerprint(settings: Settings) -> str:
     """Hashes of all the code that a build depends on: equal while nothing was edited.
 
-    Two, with a blank between them: of the SQL that makes rows, and of all the rest.
+    Two, with a blank between them: of the SQL that makes rows, and of all the rest. A variable of
+    the environment that a file asks for counts as if its value stood there.
     """
+    project, env = settings.project, settings.env
     makes, rest = hashlib.sha256(), hashlib.sha256()
     files = [path for folder in _CODE for path in (project / folder).rglob("*") if path.is_file()]
     for path in sorted([*files, *(project / name for name in _FILES)]):
@@ -184,7 +188,10 @@ def fingerprint(project: Path) -> str:
             rows = inside.parts[0] in ("models", "macros") and path.suffix == ".sql"
             digest = makes if rows else rest
             digest.update(str(inside).encode() + b"\0")
-            digest.update(path.read_bytes() + b"\0")
+            text = path.read_bytes()
+            digest.update(text + b"\0")
+            for name in _VARIABLE.findall(text) if path.name != "profiles.yml" else ():
+                digest.update(repr(env.get(name.decode())).encode() + b"\0")
     return f"{makes.hexdigest()} {rest.hexdigest()}"
 
 

@@ -29,9 +29,9 @@ class LoadStep:
 
     def sources(self) -> tuple[Source, ...]:
         """The declared sources, read again only after an edit."""
-        mark = fingerprint(self.settings.project)
+        mark = fingerprint(self.settings)
         if self._declared[0] != mark:
-            declared = load_sources(self.settings.project)
+            declared = load_sources(self.settings.project, self.settings.env)
             refuse_written(declared)
             self._declared = (mark, declared)
             self._loaders.clear()

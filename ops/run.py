@@ -113,7 +113,7 @@ class Runner:
         thorough: bool,
         accept: Accept,
     ) -> None:
-        mark = fingerprint(self._settings.project)
+        mark = fingerprint(self._settings)
         bad: set[str] = set()
         wanted, prepared = chosen, False
         for step in STEPS:

@@ -22,7 +22,8 @@ def hidden_texts() -> tuple[str, ...]:
         return ()
     env = settings.environment()
     try:
-        return tuple({text for source in load_sources(project) for text in secrets(source, env)})
+        sources = load_sources(project, env)
+        return tuple({text for source in sources for text in secrets(source, env)})
     except DeclarationError:
         paths = (project / "models").rglob("*.y*ml")
         names = {name for path in paths for name in ENV.findall(_text(path))}

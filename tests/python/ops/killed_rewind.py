@@ -53,7 +53,7 @@ def run(here: Settings, version: int, run_id: str) -> None:
     journal = Journal(here.warehouse)
     journal.start(run_id, "run", "dev")
     publish.publish(here.marts, here.published)
-    mark = {"project": fingerprint(here.project), "marts": publish.mark(here.marts)}
+    mark = {"project": fingerprint(here), "marts": publish.mark(here.marts)}
     journal.built(run_id, {}, mark)
     journal.end_step(run_id, "publish", now(), "success", "")
     journal.finish(run_id, "success", 0)
