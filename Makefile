@@ -32,7 +32,7 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/sqlfluff lint --processes 1 models macros snapshots tests/generic tests/singular analyses
+	MILLRACE_SCANNER_BROKERS=here $(BIN)/sqlfluff lint --processes 1 models macros snapshots tests/generic tests/singular analyses
 
 bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
 	$(BIN)/python -m tests.bench load

@@ -5,6 +5,9 @@
     ('promo', 'promotions'), ('promo', 'coupons'),
     ('loyalty', 'campaigns'), ('loyalty', 'campaign_targets'), ('loyalty', 'redemptions'),
 ] %}
+{% if env_var('MILLRACE_SCANNER_BROKERS', '') != '' %}
+{% do tables.append(('scanner', 'scans')) %}
+{% endif %}
 
 with book as (
     select
