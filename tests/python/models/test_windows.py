@@ -23,12 +23,14 @@ from dbt_here import Dbt, seeds
 from scan_worlds import LOADS, Raw, Truth, Windows, thrown
 
 HERE = Path(__file__).parent / "scans_project"
+OURS = ("macros", "tests/generic", "models/intermediate/scanner", "models/marts/scanner")
+"""What the project has of Millrace's own."""
 WIDTHS = {"fct_store_hours": 2, "fct_rolling_days": 1, "fct_household_visits": 2}
 """Mart to how many columns name a window."""
 MARKED = {
     "dbt_project.yml": ("+contract: {enforced: true}", "+contract: {enforced: false}"),
     **{
-        f"models/marts/{mart}.sql": (
+        f"models/marts/scanner/{mart}.sql": (
             f"select * from {mart}\n",
             f"select *, '{{{{ invocation_id }}}}' as _written_by from {mart}\n",
         )
@@ -48,10 +50,12 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 def copied(folder: Path) -> Path:
-    """The project of the scans, with Millrace's macros and generic tests."""
+    """The project of the scans, with Millrace's windows, macros and generic tests."""
     shutil.copytree(HERE, folder)
-    for part in ("macros", "tests/generic"):
+    for part in OURS:
         shutil.copytree(PROJECT / part, folder / part)
+    # its descriptions are told in a file that speaks of other models, too
+    (folder / "models/intermediate/scanner/int_scans__versions.yml").unlink()
     return folder
 
 
@@ -207,7 +211,7 @@ def test_what_is_no_window_is_refused(
     home: Path, project: Path, right: str, wrong: str, said: str
 ) -> None:
     with (
-        edited(project, {"models/marts/fct_rolling_days.sql": (right, wrong)}),
+        edited(project, {"models/marts/scanner/fct_rolling_days.sql": (right, wrong)}),
         pytest.raises(AssertionError, match=said),
     ):
         Dbt(home, project)
@@ -217,7 +221,7 @@ def test_the_page_shows_models_that_run() -> None:
     shown = SHOWN.findall((PROJECT / "docs/streaming.md").read_text())
     assert len(shown) == 4
     for path, text in shown:
-        assert (HERE / path).read_text() == text, path
+        assert (PROJECT / path).read_text() == text, path
 
 
 def test_each_macro_in_both_modes(dbt: Dbt) -> None:

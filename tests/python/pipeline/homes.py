@@ -126,14 +126,18 @@ class Home:
 
     def start(self, until: date, thin: bool = False) -> Home:
         """Let the retailer open on a day; with a `thin` drop for a world that is quick to load."""
-        Retailer(self.path / "sample_data").start(until)
+        self._retailer().start(until)
         return self._thinned() if thin else self
 
     def advance(self, days: int) -> None:
         """Let days pass."""
-        Retailer(self.path / "sample_data").advance(days)
+        self._retailer().advance(days)
         if "MILLRACE_PROMO_PATH" in self.env:
             self._thinned()
+
+    def _retailer(self) -> Retailer:
+        brokers = self.env.get("MILLRACE_SCANNER_BROKERS")
+        return Retailer(self.path / "sample_data", brokers=brokers)
 
     def _thinned(self) -> Home:
         """Beside the drop, one with some rows of each promotion file and all else as it is."""
