@@ -24,7 +24,8 @@ FIRST, STEPS, LAST = date(2017, 1, 6), (1, 2), date(2017, 1, 9)
 
 # Every message of raw, accepted or dead, at its place among those of its partition.
 SEEN = """
-select part, row_number() over (partition by part order by _offset) - 1 as place, _key, sent_at, rule
+select
+    part, row_number() over (partition by part order by _offset) - 1 as place, _key, sent_at, rule
 from (
     select _partition as part, _offset, _key, _timestamp as sent_at, null as rule
     from raw_scanner.scans
@@ -79,10 +80,13 @@ def test_every_message_is_in_raw_once_and_no_other(streamed: Home, oracle: Scans
 @STREAMED
 def test_staging_is_what_the_scans_say(streamed: Home, oracle: ScansOracle) -> None:
     renamed = {
-        "week": "week_number", "sales_value": "sales_amount", "retail_disc": "retail_discount_amount",
-        "coupon_disc": "coupon_discount_amount", "coupon_match_disc": "coupon_match_discount_amount",
+        "week": "week_number",
+        "sales_value": "sales_amount",
+        "retail_disc": "retail_discount_amount",
+        "coupon_disc": "coupon_discount_amount",
+        "coupon_match_disc": "coupon_match_discount_amount",
         "transaction_timestamp": "sold_at",
-    }  # fmt: skip
+    }
     columns = ", ".join(renamed.get(name, name) for name in LINES.columns)
     staged = "from staging.stg_scanner__scans"
     rows = streamed.query(f"select {columns} {staged} where not is_deleted order by all")
