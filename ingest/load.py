@@ -48,7 +48,7 @@ class Loader:
     _session: duckdb.DuckDBPyConnection | None = None
     _known: Known = field(default_factory=Known)
 
-    def load(self, run_id: str, *, accept: Accept = "") -> SourceResult:
+    def load(self, run_id: str, *, accept: Accept = "", once: bool = False) -> SourceResult:
         """Everything new at the source, as one or more loads. Errors are collected, not raised.
 
         Args:
@@ -56,6 +56,7 @@ class Loader:
             accept: what a person has said is right. `deletes`: keys are compared now, and what is
                 gone is deleted, however much. `loss`: messages that a topic has no more are told
                 in the books, and reading goes on behind them.
+            once: one load at most, a window of each table; the next call reads on.
         """
         ask = without_the_lost if accept == "loss" else None
         return self._loaded(
@@ -64,7 +65,17 @@ class Loader:
                 Flow(reading, table, destination.state(table), ask) for table in self.source.tables
             ],
             accept == "deletes",
+            once,
         )
+
+    def states(self) -> dict[str, TableState]:
+        """What the last finished load left as the state of each table.
+
+        Raises:
+            IngestError: the destination cannot be reached.
+        """
+        destination = self._opened()
+        return {table.name: destination.state(table) for table in self.source.tables}
 
     def backfill(self, table: Table, stretch: Stretch, run_id: str) -> SourceResult:
         """A stretch of a table's cursor again, as loads. Errors are collected, not raised.
@@ -111,6 +122,7 @@ class Loader:
         run_id: str,
         flows: Callable[[Reading, Destination], list[Flow]],
         accept_deletes: bool | None,
+        once: bool = False,
     ) -> SourceResult:
         result = SourceResult(self.source.name)
         hidden = secrets(self.source, self.env)
@@ -126,7 +138,7 @@ class Loader:
                     )
                     loading = Loading(
                         self.source, con, destination, reading, self.scratch, self._known,
-                        run_id, hidden, self.tell, result,
+                        run_id, hidden, self.tell, result, once,
                     )  # fmt: skip
                     self._load(loading, flows, accept_deletes)
         except Exception as error:

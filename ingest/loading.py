@@ -80,6 +80,7 @@ class Loading:
         run_id: the run, for the book.
         hidden: what no error may show.
         tell: is given a line for people now and then.
+        once: one load at most; who asks for it tells of it.
     """
 
     source: Source
@@ -92,11 +93,16 @@ class Loading:
     hidden: tuple[str, ...]
     tell: Callable[[str], None]
     result: SourceResult
+    once: bool = False
 
     def all_of(self, flows: list[Flow]) -> None:
         """Load until nothing is left."""
         while flows:
             flows = self._one_load(flows)
+            if self.once and self.result.loads:
+                for flow in flows:
+                    flow.restart()
+                return
 
     def _one_load(self, flows: list[Flow]) -> list[Flow]:
         """A window's worth of every table as one load; the tables that have more."""
@@ -187,10 +193,11 @@ class Loading:
                     self.source.name, name, number, read, checked.accepted, checked.dead, seconds
                 )
             )
-            self.tell(
-                f"{checked.table.label} load {number}: read {read:,}, "
-                f"accepted {checked.accepted:,}, dead {checked.dead:,}"
-            )
+            if not self.once:
+                self.tell(
+                    f"{checked.table.label} load {number}: read {read:,}, "
+                    f"accepted {checked.accepted:,}, dead {checked.dead:,}"
+                )
             if failure := book.too_many_dead(checked):
                 self.result.errors.append(failure)
 

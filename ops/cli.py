@@ -181,12 +181,21 @@ def deps(
 
 
 def _register() -> None:
-    from ops import cli_backfill, cli_dead_letters, cli_kafka, cli_rewind, cli_sample, cli_status
+    from ops import (
+        cli_backfill,
+        cli_dead_letters,
+        cli_kafka,
+        cli_rewind,
+        cli_sample,
+        cli_status,
+        cli_stream,
+    )
 
     app.command("status")(cli_status.status)
     app.command(epilog=EXIT_CODES)(cli_backfill.backfill)
     app.command("rewind-stream", epilog=EXIT_CODES)(cli_backfill.rewind_stream)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
+    app.command(epilog=EXIT_CODES)(cli_stream.stream)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
     cli_sample.app.add_typer(cli_kafka.app, name="kafka")
     app.add_typer(cli_sample.app, name="sample")

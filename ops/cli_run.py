@@ -169,31 +169,58 @@ def once(
 
 
 def loop(pause: float, target: str | None, log_json: bool) -> None:
-    """Take the quick steps every `pause` seconds, once in a day all of them.
-
-    Ends by Ctrl-C or SIGTERM.
-    """
+    """Take the quick steps every `pause` seconds, once in a day all of them."""
     from ops.run import Runner
 
     steps = tuple(step.name for step in STEPS)
-    with logged(as_json=log_json) as log, opened(target, "run --every", log) as here:
-        runner, stop = Runner(here, log), _told_to_stop()
-        while not stop.is_set():
+
+    def begin(here: Settings, log: Log) -> Callable[[], float]:
+        runner = Runner(here, log)
+
+        def tick() -> float:
             begun = time.monotonic()
-            try:
-                summary = runner.run(steps, "run --every", thorough=None)
-            except LostError:
-                raise
-            except Exception as error:  # the next tick begins afresh, as after a kill
-                _, event, text = said(error)
-                log.error(event, text)
-                runner = Runner(here, log)
-                stop.wait(pause)
-                continue
+            summary = runner.run(steps, "run --every", thorough=None)
             took = time.monotonic() - begun
             if not summary.idle:
                 log.say("tick", f"tick took {took:.2f} s", seconds=took, code=summary.code)
-            stop.wait(max(0.0, pause - took))
+            return max(0.0, pause - took)
+
+        return tick
+
+    for_ever("run --every", target, log_json, begin, pause)
+
+
+def for_ever(
+    command: str,
+    target: str | None,
+    log_json: bool,
+    begin: Callable[[Settings, Log], Callable[[], float]],
+    patience: float,
+) -> None:
+    """Tick after tick under the lock, until Ctrl-C or SIGTERM; the tick at work ends well.
+
+    Args:
+        command: what was typed.
+        target: whose warehouse.
+        log_json: one JSON object a line.
+        begin: makes what is called for a tick, and gives the seconds until the next; it is asked
+            again after an error, so that the next tick begins afresh, as after a kill.
+        patience: seconds until then.
+    """
+    with logged(as_json=log_json) as log, opened(target, command, log) as here:
+        tick: Callable[[], float] | None = begin(here, log)
+        stop = _told_to_stop()
+        while not stop.is_set():
+            try:
+                tick = tick or begin(here, log)
+                pause = tick()
+            except LostError:
+                raise
+            except Exception as error:
+                _, event, text = said(error)
+                log.error(event, text)
+                tick, pause = None, patience
+            stop.wait(pause)
         log.say("stopped", "stopped")
 
 
@@ -214,7 +241,7 @@ def _told_to_stop() -> threading.Event:
     return stop
 
 
-def seconds(text: str) -> float:
+def seconds(text: str, option: str = "--every") -> float:
     """The seconds of a pause like `5s`, `10m` or `1h`.
 
     Raises:
@@ -224,4 +251,4 @@ def seconds(text: str) -> float:
     try:
         return float(text[:-1]) * units[text[-1]]
     except (ValueError, KeyError, IndexError):
-        raise typer.BadParameter("write it as 5s, 10m or 1h", param_hint="--every") from None
+        raise typer.BadParameter("write it as 5s, 10m or 1h", param_hint=option) from None

@@ -19,10 +19,14 @@ from ops.summary import Summary
 
 @dataclass
 class LoadStep:
-    """Loads; the loaders are kept between the runs of one process."""
+    """Loads; the loaders are kept between the runs of one process.
+
+    `once`: of each source one load at most, a window of each table; the next run reads on.
+    """
 
     settings: Settings
     log: Log
+    once: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
     _loaders: dict[str, Loader] = field(default_factory=dict)
     _declared: tuple[str, tuple[Source, ...]] = ("", ())
@@ -61,8 +65,8 @@ class LoadStep:
         problems: list[IngestError] = []
         for done, source in enumerate(sources):
             self.progress(done, len(sources))
-            loader = self._loader(source)
-            result = loader.load(summary.run_id, accept=accept)
+            loader = self.loader(source)
+            result = loader.load(summary.run_id, accept=accept, once=self.once)
             self.settings.guard()  # a lost lock is no fault of the source
             summary.loads += result.loads
             problems += result.errors
@@ -76,7 +80,8 @@ class LoadStep:
         dead = sum(load.dead for load in summary.loads)
         return f"{read:,} rows read, {dead:,} of them dead letters" if summary.loads else "no news"
 
-    def _loader(self, source: Source) -> Loader:
+    def loader(self, source: Source) -> Loader:
+        """The source's loader, the same one until an edit."""
         known = self._loaders.get(source.name)
         if known is None or known.source != source:
             known = Loader(

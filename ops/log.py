@@ -25,9 +25,12 @@ class Log:
         self.console = Console(file=self._stream, highlight=False, soft_wrap=True)
         self.run_id = ""
         self.hidden: tuple[str, ...] = ()
+        self.untold: frozenset[str] = frozenset()  # events that somebody else sums up
 
     def say(self, event: str, text: str, *, style: str = "", **fields: Any) -> None:
         """One line: `text` for people, `event` with its fields for machines; no hidden text."""
+        if event in self.untold:
+            return
         if self._json:
             now = datetime.now(UTC).isoformat(timespec="milliseconds")
             line = {"at": now, "run_id": self.run_id, "event": event, "text": text, **fields}

@@ -29,13 +29,15 @@ from ops.summary import Summary
 class Runner:
     """The steps, with what they share between the runs of one process."""
 
-    def __init__(self, settings: Settings, log: Log, *, read_only: bool = False) -> None:
+    def __init__(
+        self, settings: Settings, log: Log, *, read_only: bool = False, once: bool = False
+    ) -> None:
         self._settings, self._log = settings, log
         self.journal = Journal(settings.warehouse, settings.guard, read_only=read_only)
         self._dbt = DbtSteps(settings, log, self.journal, Dbt(settings))
         self.builds = Builds(settings, self.journal, self._dbt)
         self._stray = settings.logs / "tools.log"
-        self._loads = LoadStep(settings, log)
+        self.loads = LoadStep(settings, log, once)
 
     def run(
         self,
@@ -124,7 +126,7 @@ class Runner:
                 summary.steps.append(step.name)
             self.journal.begin_step(summary.run_id, step.name, begun)
             action: dict[str, Callable[[], str]] = {
-                "load": lambda: self._loads.load(summary, tables, accept),
+                "load": lambda: self.loads.load(summary, tables, accept),
                 "freshness": lambda: self._dbt.freshness(summary.run_id),
                 "build": lambda: self.builds.build(
                     summary, mark, self.waiting(), arguments, thorough
@@ -133,7 +135,7 @@ class Runner:
                 "report": lambda: self._report(summary, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
-                self._dbt.progress = self._loads.progress = self._watched(step.name, progress)
+                self._dbt.progress = self.loads.progress = self._watched(step.name, progress)
                 try:
                     if step.uses_dbt and not prepared:
                         self._dbt.prepare()
@@ -149,8 +151,8 @@ class Runner:
                     self.journal.end_step(summary.run_id, step.name, begun, "failed", detail)
                     raise
             self.journal.end_step(summary.run_id, step.name, begun, status, detail)
+            seconds = summary.seconds[step.name] = (now() - begun).total_seconds()
             if not summary.idle or not step.idle:
-                seconds = (now() - begun).total_seconds()
                 told = detail if status == "success" else "failed"
                 self._log.say(
                     "step",
@@ -189,7 +191,7 @@ class Runner:
             news: the load brought something, or went wrong.
         """
         before = self.journal.before()
-        if before.project is None and self._loads.sources() and not self.ever_loaded():
+        if before.project is None and self.loads.sources() and not self.ever_loaded():
             return {}  # marts of nothing would only hide that no source could be read
         killed = self.builds.killed(mark)
         return due(
@@ -208,11 +210,11 @@ class Runner:
 
     def waiting(self) -> dict[tuple[str, str], int]:
         """Source tables whose newest finished load no good build has taken."""
-        return self.journal.pending((s.name, s.raw_schema) for s in self._loads.sources())
+        return self.journal.pending((s.name, s.raw_schema) for s in self.loads.sources())
 
     def ever_loaded(self) -> bool:
         """Whether any source has a finished load."""
-        return self.journal.ever_loaded(source.raw_schema for source in self._loads.sources())
+        return self.journal.ever_loaded(source.raw_schema for source in self.loads.sources())
 
     def _a_day_has_passed(self) -> bool:
         last = self.journal.before().thorough_at

@@ -82,6 +82,12 @@ class Settings:
         return Path(self.env["DBT_LOG_PATH"])
 
     @property
+    def metrics(self) -> Path:
+        """The folder of the metrics of `millrace stream`: the logs', if not said otherwise."""
+        value = self.env.get("MILLRACE_METRICS")
+        return _of(self.target, Path(value) if value else self.logs)
+
+    @property
     def sample_home(self) -> Path:
         """The sample retailer's systems."""
         return self.home / "sample_data"

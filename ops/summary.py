@@ -13,13 +13,17 @@ _WORSE = (OK, FAILED, SOURCE_FAILED, USAGE, MISDECLARED, BUILD_FAILED)
 
 @dataclass
 class Summary:
-    """What a run came to: loads, dbt's nodes, errors, steps taken after the load, exit code."""
+    """What a run came to: loads, dbt's nodes, errors, steps taken after the load, exit code.
+
+    `seconds` has how long each step took.
+    """
 
     run_id: str
     loads: list[TableLoad] = field(default_factory=list)
     nodes: list[NodeResult] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
     published: publish.Published | None = None
     code: int = OK
 

@@ -51,9 +51,18 @@ def open_source(
         UnsetError: a variable of the settings is not set.
         SourceError: confluent-kafka is not installed.
     """
-    settings = resolve(source.ingest.client or {}, env, source.where)
+    yield KafkaReader(source.name, con, client_settings(source, env))
+
+
+def client_settings(source: Source, env: Environment) -> dict[str, Any]:
+    """The settings of librdkafka for a source.
+
+    Raises:
+        UnsetError: a variable is not set.
+    """
+    settings = dict(resolve(source.ingest.client or {}, env, source.where))
     settings["bootstrap.servers"] = resolve(source.ingest.brokers, env, source.where)
-    yield KafkaReader(source.name, con, settings)
+    return settings
 
 
 class KafkaReader:

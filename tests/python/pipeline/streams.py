@@ -1,0 +1,97 @@
+"""A small project over one topic: its staging model, and a mart or more."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+from copies import project_copy
+
+LEDGER = "models/ops/ops_row_ledger.sql"
+
+SOURCES = """sources:
+  - name: shop
+    schema: raw_shop
+    config: {{meta: {{ingest: {{kind: kafka, brokers: "env:SHOP_BROKERS"}}}}}}
+    tables:
+      - name: lines
+        config:
+          meta:
+            ingest: {{topic: {topic}, primary_key: [line_id], window: {window}}}
+        columns:
+          - {{name: line_id, data_type: bigint, config: {{meta: {{required: true}}}}}}
+          - {{name: amount, data_type: "decimal(10,2)", config: {{meta: {{required: true}}}}}}
+"""
+
+STAGING = """{{ config(unique_key=['line_id']) }}
+
+with source as (
+    {{ newest_versions(
+        source('shop', 'lines'),
+        key=['line_id'],
+        staged=this if is_incremental() else none,
+        arrival='_offset',
+    ) }}
+)
+
+select
+    line_id,
+    amount,
+    _timestamp as sent_at,
+    _load_number,
+    _superseded_count,
+    _repeated_count
+from source
+"""
+
+MART = """select
+    line_id,
+    amount,
+    sent_at,
+    _load_number
+from {{ ref('stg_shop__lines') }}
+"""
+
+MART_YAML = """models:
+  - name: fct_lines
+    description: One row per line.
+    columns:
+      - {name: line_id, data_type: bigint, data_tests: [unique, not_null]}
+      - {name: amount, data_type: "decimal(10,2)"}
+      - {name: sent_at, data_type: timestamp}
+      - {name: _load_number, data_type: bigint}
+"""
+
+
+def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int = 1) -> Path:
+    """The project, with Millrace's own macros, books and tests.
+
+    Args:
+        path: where to.
+        topic: the topic of the table `shop.lines`.
+        window: rows of one load.
+        marts: so many models like `fct_lines`.
+    """
+    project = project_copy(path)
+    for folder in ("models/staging", "models/intermediate", "models/marts", "snapshots", "seeds",
+                   "tests/fixtures", "tests/singular"):  # fmt: skip
+        shutil.rmtree(project / folder)
+        (project / folder).mkdir()
+    for name in ("the_books_balance.sql", "every_accepted_row_is_staged.sql"):
+        shutil.copy2(Path(__file__).parents[3] / "tests/singular" / name, project / "tests/singular")
+    ledger = (project / LEDGER).read_text()
+    ours, count = re.subn(r"tables = \[.*?\n\] %}", "tables = [('shop', 'lines')] %}", ledger, 0, re.S)
+    assert count == 1
+    (project / LEDGER).write_text(ours)
+    files = {
+        "staging/_shop__sources.yml": SOURCES.format(topic=topic, window=window),
+        "staging/stg_shop__lines.sql": STAGING,
+    }
+    for number in range(marts):
+        name = "fct_lines" if not number else f"fct_lines_{number}"
+        files[f"marts/{name}.sql"] = MART
+        files[f"marts/{name}.yml"] = MART_YAML.replace("fct_lines", name)
+    for name, text in files.items():
+        (project / "models" / name).write_text(text)
+    return project
