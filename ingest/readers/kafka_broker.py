@@ -25,7 +25,8 @@ from ingest.readers.offsets import Partition
 
 _ANSWER = 4.0  # seconds that a question may take; it is asked up to seven times
 _SILENCE = 20.0  # seconds without a message, an end or an error; a restarted broker is back by then
-_AT_ONCE = 10_000  # messages
+_AT_ONCE = 10_000  # messages,
+_WAIT = 0.05  # or what came in so many seconds: fewer messages are waited for to the end of it
 
 _READING: dict[str, Any] = {
     "enable.auto.commit": False,
@@ -179,7 +180,7 @@ class Broker:
             consumer.assign([TopicPartition(*one, begins[one]) for one in sorted(left)])
             heard_at = time.monotonic()
             while left:
-                given = consumer.consume(_AT_ONCE, timeout=0.5)
+                given = consumer.consume(_AT_ONCE, timeout=_WAIT)
                 if not given and time.monotonic() - heard_at > _SILENCE:
                     raise self._away("the broker has sent nothing for a while")
                 if given:

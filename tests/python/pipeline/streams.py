@@ -75,7 +75,7 @@ def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int =
     """
     project = project_copy(path)
     for folder in ("models/staging", "models/intermediate", "models/marts", "snapshots", "seeds",
-                   "tests/fixtures", "tests/singular"):  # fmt: skip
+                   "tests/fixtures", "tests/singular", "analyses"):  # fmt: skip
         shutil.rmtree(project / folder)
         (project / folder).mkdir()
     for name in ("the_books_balance.sql", "every_accepted_row_is_staged.sql"):
