@@ -30,12 +30,16 @@ class StepError(Exception):
 
 @dataclass
 class DbtSteps:
-    """What dbt does in a run; the parsed project is kept between the runs of one process."""
+    """What dbt does in a run; the parsed project is kept between the runs of one process.
+
+    `brief`: results of nodes that were well are not written down.
+    """
 
     settings: Settings
     log: Log
     journal: Journal
     dbt: Dbt
+    brief: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
 
     def prepare(self) -> None:
@@ -125,6 +129,8 @@ class DbtSteps:
         outcome = self._run(command, on_node)
         if outcome.differences:
             outcome.nodes = self._explained(outcome)
+        if self.brief and outcome.success and not outcome.count("warn"):
+            return outcome
         self.journal.nodes(run_id, outcome.nodes)
         if outcome.nodes:
             self._quality()

@@ -49,6 +49,7 @@ class Runner:
         thorough: bool | None = True,
         accept: Accept = "",
         run_id: str = "",
+        brief: bool = False,
     ) -> Summary:
         """Take the named steps in the pipeline's order.
 
@@ -61,7 +62,9 @@ class Runner:
                 take some seconds; None for once in a day.
             accept: what of `tables` a person has said is right.
             run_id: the run's id; a new one when not given.
+            brief: a quick build leaves out what the one before it in this process has settled.
         """
+        self._dbt.brief = brief
         chosen = set(steps)
         summary = Summary(run_id or new_run_id())
         self._log.run_id = summary.run_id

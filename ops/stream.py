@@ -106,6 +106,7 @@ class Stream:
             "stream",
             tables=tuple(topic.label for topic in well),
             thorough=None if paged else False,
+            brief=not paged,
         )
         at = datetime.now(UTC)
         self._read(well)
