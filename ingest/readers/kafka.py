@@ -91,7 +91,7 @@ class KafkaReader:
         if not accept_loss:
             refuse_loss(table, where.gaps)
         given = False
-        for batches, low, high, joins in _pieces(broker, where):
+        for batches, low, high, joins in _pieces(broker, where, min(_ROWS, table.ingest.window)):
             lost = () if given else where.gaps
             yield self._batch(table, broker, where, batches, low, high, joins, lost)
             given = True
@@ -125,7 +125,9 @@ class KafkaReader:
         self._con.register(LOADS, book)
         try:
             there = replace(where, begins=begins, ends=ends, fresh=frozenset())
-            for batches, low, high, joins in _pieces(broker, there):
+            for batches, low, high, joins in _pieces(
+                broker, there, min(_ROWS, table.ingest.window)
+            ):
                 batch = self._batch(table, broker, there, batches, low, high, joins, ())
                 done = None if high == ends else {"to": asked.text, "next": told(high)}
                 # the book says where messages were first read: not here
@@ -182,7 +184,7 @@ class KafkaReader:
 _Piece = tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]
 
 
-def _pieces(broker: "Broker", where: Positions) -> Iterator[_Piece]:
+def _pieces(broker: "Broker", where: Positions, most: int) -> Iterator[_Piece]:
     """What is to be read, in pieces: messages, next offsets before and after, whether it goes on.
 
     Partitions that are new come last and by themselves, so that all that a key had in the partition
@@ -202,7 +204,7 @@ def _pieces(broker: "Broker", where: Positions) -> Iterator[_Piece]:
                 rows += len(messages)
                 size += batches[-1].nbytes
             late = time.monotonic() - began > _SECONDS
-            if rows >= _ROWS or size >= _BYTES or (late and rows):
+            if rows >= most or size >= _BYTES or (late and rows):
                 yield batches, low, dict(following), not late
                 low, batches, rows, size = dict(following), [], 0, 0
                 began = time.monotonic() if late else began

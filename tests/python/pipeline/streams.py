@@ -1,4 +1,4 @@
-"""A small project over one topic: its staging model, and a mart or more."""
+"""A small project over one topic: its staging model, and a mart or more; with our stand-ins."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 import shutil
 from pathlib import Path
 
-from copies import project_copy
+from copies import PROJECT, project_copy
+
+from ops import packages
 
 LEDGER = "models/ops/ops_row_ledger.sql"
 
@@ -56,6 +58,8 @@ from {{ ref('stg_shop__lines') }}
 MART_YAML = """models:
   - name: fct_lines
     description: One row per line.
+    data_tests:
+      - dbt_utils.expression_is_true: {arguments: {expression: amount < 1000000}}
     columns:
       - {name: line_id, data_type: bigint, data_tests: [unique, not_null]}
       - {name: amount, data_type: "decimal(10,2)"}
@@ -74,14 +78,24 @@ def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int =
         marts: so many models like `fct_lines`.
     """
     project = project_copy(path)
+    (project / "dbt_packages").unlink()
+    edr = path.with_name(f"{path.name}_edr")  # Elementary's own project is not ours to change
+    shutil.copytree(
+        packages.edr_project() or PROJECT / "macros",
+        edr,
+        ignore=shutil.ignore_patterns("dbt_packages", "target", "logs"),
+    )
+    packages.install(project, source="stand-ins", edr=edr, edr_config=edr / "config")
     for folder in ("models/staging", "models/intermediate", "models/marts", "snapshots", "seeds",
                    "tests/fixtures", "tests/singular", "analyses"):  # fmt: skip
         shutil.rmtree(project / folder)
         (project / folder).mkdir()
     for name in ("the_books_balance.sql", "every_accepted_row_is_staged.sql"):
-        shutil.copy2(Path(__file__).parents[3] / "tests/singular" / name, project / "tests/singular")
+        shutil.copy2(PROJECT / "tests/singular" / name, project / "tests/singular")
     ledger = (project / LEDGER).read_text()
-    ours, count = re.subn(r"tables = \[.*?\n\] %}", "tables = [('shop', 'lines')] %}", ledger, 0, re.S)
+    ours, count = re.subn(
+        r"tables = \[.*?\n\] %}", "tables = [('shop', 'lines')] %}", ledger, flags=re.S
+    )
     assert count == 1
     (project / LEDGER).write_text(ours)
     files = {

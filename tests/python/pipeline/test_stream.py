@@ -1,0 +1,171 @@
+"""`millrace stream` as a process, on a real broker: rows reach the marts, once, whatever dies."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from homes import Home, kill
+from real_topics import Topic
+from services import kafka
+from streams import stream_project
+
+from sample.broker import Broker
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+WINDOW = 10_000
+AT_ONCE = 10_000  # messages that the client gives at once, by which a load can go beyond
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with kafka() as found:
+        yield found
+
+
+class Lines:
+    """A home whose only source is a topic, and what was sent to it."""
+
+    def __init__(self, folder: Path, broker: Broker) -> None:
+        self.topic, self.sent, self.log = Topic(broker.address), 0, folder / "log"
+        project = stream_project(folder / "project", self.topic.name, WINDOW)
+        self.home = Home(folder / "home", project, {"SHOP_BROKERS": broker.address})
+
+    def send(self, count: int) -> None:
+        numbers = range(self.sent, self.sent + count)
+        self.topic.send((str(n), {"line_id": n, "amount": n}) for n in numbers)
+        self.sent += count
+
+    def correct(self, number: int, amount: int) -> None:
+        self.topic.send([(str(number), {"line_id": number, "amount": amount})])
+
+    def published(self) -> int:
+        return int(self.home.published("select count(*) from fct_lines")[0][0])
+
+    def said(self, words: str) -> int:
+        """How many lines of the stream have these words."""
+        return sum(words in line for line in self.log.read_text().splitlines())
+
+    def until(self, done: Callable[[], bool], seconds: float = 60) -> None:
+        ends = time.monotonic() + seconds
+        while not done():
+            assert time.monotonic() < ends, self.log.read_text()[-3000:]
+            time.sleep(0.1)
+
+    def ticked(self, more: int) -> None:
+        """Wait for so many ticks from now on."""
+        ticks = self.said('"event": "tick"') + more
+        self.until(lambda: self.said('"event": "tick"') >= ticks)
+
+    @contextmanager
+    def stream(self) -> Iterator[subprocess.Popen[str]]:
+        with self.log.open("a") as log:
+            process = self.home.begin("stream", "--log-json", into=log)
+            try:
+                yield process
+            finally:
+                kill(process)
+
+
+@pytest.fixture(scope="module")
+def lines(tmp_path_factory: pytest.TempPathFactory, broker: Broker) -> Lines:
+    found = Lines(tmp_path_factory.mktemp("stream"), broker)
+    found.send(100)
+    done = found.home.millrace("run", "--quick")
+    assert done.code == 0, done.text
+    return found
+
+
+def test_a_word_that_names_no_topic_is_refused(lines: Lines) -> None:
+    done = lines.home.millrace("stream", "shop.line")
+    assert (done.code, "did you mean 'lines'?" in done.text) == (2, True), done.text
+
+
+def test_rows_arrive_in_the_published_mart_until_it_is_told_to_stop(lines: Lines) -> None:
+    with lines.stream() as process:
+        lines.send(10)
+        lines.until(lambda: lines.published() == 110)
+        held = lines.home.millrace("run")
+        assert held.code == 5
+        assert "stream" in held.text
+        lines.send(500)
+        lines.until(lambda: lines.said('"event": "tick"') >= 2 or lines.published() > 110)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    waits = lines.sent - lines.published()
+    assert lines.said('"event": "stopped"') == 1
+    assert lines.home.query("select count(*) from raw_shop.lines") == [(lines.sent - waits,)]
+    metrics = (lines.home.path / "logs" / "stream.prom").read_text()
+    told = dict(re.findall(r"^millrace_stream_(\w+)(?:\{.*\})? (\S+)$", metrics, re.M))
+    assert told.keys() >= {
+        "rows_total", "lag_messages", "lag_seconds", "tick_seconds", "last_tick_timestamp_seconds"
+    }  # fmt: skip
+    accepted = re.findall(r'rows_total\{.*"lines",fate="accepted"\} (\d+)', metrics)
+    assert accepted == [str(lines.published() - 100)]
+    ticks = [json.loads(line) for line in lines.log.read_text().splitlines() if "tick" in line]
+    assert sum(tick["rows"] for tick in ticks) == lines.published() - 100
+    assert {tick["code"] for tick in ticks} == {0}
+
+
+def test_what_goes_wrong_is_told_and_passes(lines: Lines, broker: Broker) -> None:
+    lines.log.write_text("")
+    with lines.stream() as process:
+        lines.until(lambda: lines.published() == lines.sent)
+        lines.correct(0, 2_000_000)
+        lines.until(lambda: lines.said("readers keep the former snapshot") > 0)
+        assert lines.home.published("select amount from fct_lines where line_id = 0") == [(0,)]
+        lines.correct(0, 7)
+        new = "select amount = 7 from fct_lines where line_id = 0"
+        lines.until(lambda: lines.home.published(new) == [(True,)])
+
+        broker.kill()
+        lines.until(lambda: lines.said("does not answer") > 0)
+        time.sleep(6)
+        assert lines.said("does not answer") == 1
+        assert process.poll() is None
+        broker.start()
+        lines.until(lambda: lines.said("can be read again") == 1)
+        lines.send(10)
+        lines.until(lambda: lines.published() == lines.sent)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 0
+
+
+def test_a_stream_that_is_killed_takes_each_message_once(lines: Lines) -> None:
+    lines.log.write_text("")
+    before = lines.sent
+    lines.send(45_000)
+    with lines.stream() as process:
+        lines.ticked(1)
+        time.sleep(0.5)  # into the next batch
+        assert kill(process)
+    assert lines.published() < lines.sent
+    with lines.stream() as process:
+        lines.until(lambda: lines.published() == lines.sent)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    corrections = 2
+    assert lines.home.query(
+        "select count(*), count(distinct (_topic, _partition, _offset)), "
+        "count(distinct line_id) from raw_shop.lines"
+    ) == [(lines.sent + corrections, lines.sent + corrections, lines.sent)]
+    loads = lines.home.query(
+        "select _load_number, count(*) from raw_shop.lines "
+        f"where line_id >= {before} group by all order by 1"
+    )
+    assert len(loads) >= 3
+    assert max(count for _, count in loads) < WINDOW + AT_ONCE
+    # each load was built and published before the next one was read
+    runs = lines.home.query(
+        "select run_id, count(*) from raw_shop._loads join raw_shop._dlt_loads "
+        "on load_id = _dlt_load_id where status = 0 group by all having count(*) > 1"
+    )
+    assert not runs
