@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from ingest.declaration import Source, pick
-from ingest.errors import DeclarationError, redact
+from ingest.errors import DeclarationError, SourceDownError, redact
 from ingest.faults import explained
 from ingest.readers import TableState, secrets
 from ingest.readers.watch import Lag, Watch
@@ -164,10 +164,13 @@ class Stream:
             try:
                 topic.lag = topic.watch.lag(topic.state)
             except Exception as error:
-                told = str(explained(error, topic.label, topic.hidden))
-                if told != topic.trouble:
-                    self._log.error("source_failed", f"{redact(told, topic.hidden)}\n  {_AGAIN}")
-                topic.trouble, topic.tries = told, topic.tries + 1
+                problem = explained(error, topic.label, topic.hidden)
+                told = redact(str(problem), topic.hidden)
+                # a broker that is away is one trouble, in whichever words the client has it
+                trouble = "away" if isinstance(problem, SourceDownError) else told
+                if trouble != topic.trouble:
+                    self._log.error("source_failed", f"{told}\n  {_AGAIN}")
+                topic.trouble, topic.tries = trouble, topic.tries + 1
                 topic.again_at = time.monotonic() + self._patience(topic.tries)
                 continue
             if topic.trouble:
