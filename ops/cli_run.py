@@ -174,7 +174,7 @@ def loop(pause: float, target: str | None, log_json: bool) -> None:
 
     steps = tuple(step.name for step in STEPS)
 
-    def begin(here: Settings, log: Log) -> Callable[[], float]:
+    def ticking(here: Settings, log: Log) -> Callable[[], float]:
         runner = Runner(here, log)
 
         def tick() -> float:
@@ -187,14 +187,14 @@ def loop(pause: float, target: str | None, log_json: bool) -> None:
 
         return tick
 
-    for_ever("run --every", target, log_json, begin, pause)
+    for_ever("run --every", target, log_json, ticking, pause)
 
 
 def for_ever(
     command: str,
     target: str | None,
     log_json: bool,
-    begin: Callable[[Settings, Log], Callable[[], float]],
+    ticking: Callable[[Settings, Log], Callable[[], float]],
     patience: float,
 ) -> None:
     """Tick after tick under the lock, until Ctrl-C or SIGTERM; the tick at work ends well.
@@ -203,16 +203,16 @@ def for_ever(
         command: what was typed.
         target: whose warehouse.
         log_json: one JSON object a line.
-        begin: makes what is called for a tick, and gives the seconds until the next; it is asked
+        ticking: makes what is called for a tick, and gives the seconds until the next; it is asked
             again after an error, so that the next tick begins afresh, as after a kill.
         patience: seconds until then.
     """
     with logged(as_json=log_json) as log, opened(target, command, log) as here:
-        tick: Callable[[], float] | None = begin(here, log)
+        tick: Callable[[], float] | None = ticking(here, log)
         stop = _told_to_stop()
         while not stop.is_set():
             try:
-                tick = tick or begin(here, log)
+                tick = tick or ticking(here, log)
                 pause = tick()
             except LostError:
                 raise
