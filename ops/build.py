@@ -113,6 +113,7 @@ class DbtSteps:
         *,
         anew: bool,
         on_node: Callable[[NodeResult, int], None],
+        lean: bool = False,
     ) -> Outcome:
         """Build and test what is selected.
 
@@ -121,12 +122,13 @@ class DbtSteps:
             select: words for `dbt build`; None where nothing is left to build.
             anew: incremental models from their first row.
             on_node: is given each node as it finishes, and how many there are.
+            lean: see `Dbt.run`.
         """
         self._elementary(run_id)
         if select is None:
             return Outcome(True)
         command = ["build", *select, *(["--full-refresh"] if anew else [])]
-        outcome = self._run(command, on_node)
+        outcome = self._run(command, on_node, lean=lean)
         if outcome.differences:
             outcome.nodes = self._explained(outcome)
         if self.brief and outcome.success and not outcome.count("warn"):
@@ -206,6 +208,8 @@ class DbtSteps:
         self,
         command: list[str],
         on_node: Callable[[NodeResult, int], None] = lambda node, total: None,
+        *,
+        lean: bool = False,
     ) -> Outcome:
         """Run dbt, telling what goes wrong as it does."""
 
@@ -216,7 +220,7 @@ class DbtSteps:
                 self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
 
         self.journal.let_go()
-        return self.dbt.run(command, heard)
+        return self.dbt.run(command, heard, lean=lean)
 
     def _quietly(self, command: list[str]) -> Outcome:
         self.journal.let_go()

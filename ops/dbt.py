@@ -64,8 +64,16 @@ class Dbt:
         self,
         arguments: list[str],
         on_node: Callable[[NodeResult, int, int], None] = lambda node, done, total: None,
+        *,
+        lean: bool = False,
     ) -> Outcome:
-        """Run one command, as `["build", "--select", …]`; nodes are told (node, done, of all)."""
+        """Run one command, as `["build", "--select", …]`; nodes are told (node, done, of all).
+
+        Args:
+            arguments: the words.
+            on_node: see above.
+            lean: without the macros that no node of the project calls, and Elementary's hooks.
+        """
         from dbt.cli.main import dbtRunner
 
         done = total = 0
@@ -88,7 +96,8 @@ class Dbt:
                 return Outcome(False, error=wrong)
             # Elementary keeps the names of its last tables there, which are gone by now
             self._manifest.flat_graph.pop("elementary", None)
-            runner = dbtRunner(manifest=self._manifest, callbacks=[heard])
+            manifest = leaner(self._manifest) if lean else self._manifest
+            runner = dbtRunner(manifest=manifest, callbacks=[heard])
             # dbt writes the manifest with the results of each build, which takes 0.5 s; it changes
             # with the project only
             build = arguments[0] == "build"
@@ -171,6 +180,43 @@ class Dbt:
             self._manifest, self._fingerprint = parsed.result, mark
             self._compiled = False
         return ""
+
+
+def leaner(manifest: Any) -> Any:
+    """The same project without the macros of packages that no node calls, and Elementary's hooks.
+
+    For each node dbt makes three namespaces of all macros. Elementary alone has a thousand: without
+    them a build of 37 nodes takes 1.4 s of processor, not 2.3.
+    """
+    found = object.__new__(type(manifest))  # `copy.copy` would lose what it looks nodes up by
+    found.__dict__.update(manifest.__dict__)
+    hooks = {key for key, node in manifest.nodes.items() if node.resource_type == "operation"}
+    found.nodes = {
+        key: node
+        for key, node in manifest.nodes.items()
+        if key not in hooks or node.package_name != "elementary"
+    }
+    own = {manifest.metadata.project_name, "dbt", "dbt_duckdb"}
+    called = {
+        key
+        for key, macro in manifest.macros.items()
+        if macro.package_name in own or macro.name.startswith("materialization_")
+    }
+    left = [*called]
+    left += [
+        macro
+        for node in found.nodes.values()
+        if node.package_name != "elementary"
+        for macro in node.depends_on_macros
+    ]
+    while left:
+        if (key := left.pop()) in manifest.macros:
+            more = set(manifest.macros[key].depends_on.macros) - called
+            called |= {key, *more}
+            left += more
+    found.macros = {key: macro for key, macro in manifest.macros.items() if key in called}
+    found._macros_by_name = found._macros_by_package = None
+    return found
 
 
 def fingerprint(settings: Settings) -> str:

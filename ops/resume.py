@@ -95,8 +95,8 @@ class Builds:
             select = exactly(self._steps.dbt.manifest, rest.left)
         quick = not (arguments or plan.whole or plan.deep or rest)
         same = (project, frozenset(pending))
-        if quick and self._steps.brief:
-            select = self._settled.get(same, select)
+        settled = self._settled.get(same) if quick and self._steps.brief else None
+        select = settled or select
         if plan.anew:  # also if this build does not end well, and the edit is taken back
             self._journal.mark(summary.run_id, "anew", "owed")
         self._log.begin(plan)
@@ -106,6 +106,7 @@ class Builds:
                 None if rest and not rest.left else select,
                 anew=plan.whole and plan.anew and not arguments,
                 on_node=self._log.node,
+                lean=settled is not None,
             )
         except BaseException:
             vouch_now(self._settings)  # this process is alive: nobody else was at the marts

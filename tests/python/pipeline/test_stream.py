@@ -152,6 +152,13 @@ def test_a_stream_that_is_killed_takes_each_message_once(lines: Lines) -> None:
         lines.until(lambda: lines.published() == lines.sent)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
+    ticks = [json.loads(line) for line in lines.log.read_text().splitlines() if "tick" in line]
+    assert {tick["code"] for tick in ticks} == {0}
+    # what the tick before has settled is left out: from the third of a process on
+    built = lines.home.query(
+        "select detail from millrace.steps where step = 'build' order by started_at desc limit 1"
+    )
+    assert built[0][0].startswith("3 models built"), built
     corrections = 2
     assert lines.home.query(
         "select count(*), count(distinct (_topic, _partition, _offset)), "
