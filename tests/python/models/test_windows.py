@@ -157,7 +157,7 @@ def test_windows_are_a_full_recompute_and_only_what_changed_is_written(dbt: Dbt,
         assert runs.done[f"gone from {mart}"] > 10
     assert runs.done["late"] > 20
     assert runs.done["settled, then corrected"] > 50
-    assert runs.done["left alone"] > 2 * runs.done["written"]
+    assert runs.done["left alone"] > runs.done["written"]
 
 
 BROKEN = {
