@@ -95,8 +95,9 @@ class Builds:
             select = exactly(self._steps.dbt.manifest, rest.left)
         quick = not (arguments or plan.whole or plan.deep or rest)
         same = (project, frozenset(pending))
-        settled = self._settled.get(same) if quick and self._steps.brief else None
-        select = settled or select
+        settled = self._settled.get(same) if quick else None
+        if settled and self._steps.brief:
+            select = settled
         if plan.anew:  # also if this build does not end well, and the edit is taken back
             self._journal.mark(summary.run_id, "anew", "owed")
         self._log.begin(plan)
