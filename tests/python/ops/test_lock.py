@@ -182,7 +182,7 @@ def test_a_holder_in_a_long_query_beats(tmp_path: Path) -> None:
 
 
 def test_a_holder_that_cannot_beat_but_works_is_not_ended(tmp_path: Path) -> None:
-    with player("grip", tmp_path, 8) as process:
+    with player("grip", tmp_path, 0) as process:
         says(process, "held")
         until(lambda: time.time() - place(tmp_path / "warehouse").stat().st_mtime > 3.2)
         told: list[str] = []
