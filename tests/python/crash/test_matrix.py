@@ -124,13 +124,13 @@ def test_a_run_of_the_sample_is_killed(client: Client, tmp_path: Path) -> None:
     chosen = [case for case in disturber.cases(1) if case.point.startswith(("ops.", "dbt: model"))]
     dice = disturber.dice
     stops = [case for case in disturber.cases(1, "stop") if case.point.startswith(STOPPED)]
-    cases = [*chosen[:2], dice.choice(stops), *chosen[2:3], *disturber.moments(1, 1)]
+    cases = [*chosen[:1], dice.choice(stops), *chosen[1:2], *disturber.moments(1, 1)]
     dice.shuffle(cases)
     tally = Tally("", SEED)
     disturber.disturb(1, cases, tally, recoveries=1)
     print(f"seed {SEED}: {cases}")
     assert tally.wrong == []
-    assert tally.fired >= 4
+    assert tally.fired >= 3
     assert tally.rows > 200_000
     _told_and_done(way, client)
 
