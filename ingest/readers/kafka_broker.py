@@ -138,10 +138,16 @@ class Broker:
         """The offset of the first message of that time or later; -1 where there is none."""
         return self._offsets(partitions, OffsetSpec.for_timestamp(milliseconds))
 
-    def _offsets(self, partitions: list[Partition], spec: OffsetSpec) -> dict[Partition, int]:
+    def high(self, partition: Partition) -> int:
+        """Where a partition ends with all that open transactions have written."""
+        return self._offsets([partition], OffsetSpec.latest(), "read_uncommitted")[partition]
+
+    def _offsets(
+        self, partitions: list[Partition], spec: OffsetSpec, isolation: str = ""
+    ) -> dict[Partition, int]:
         if not partitions:
             return {}
-        level = IsolationLevel[self.isolation.upper()]
+        level = IsolationLevel[(isolation or self.isolation).upper()]
         asked = self._admin.list_offsets(
             {TopicPartition(*partition): spec for partition in partitions},
             isolation_level=level,

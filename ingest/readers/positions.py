@@ -101,19 +101,24 @@ def positions(broker: "Broker", table: Table, state: TableState) -> Positions:
             before = {"id": topic.id, "next": {}}
         known = {int(number): int(at) for number, at in (before or {}).get("next", {}).items()}
         new = [(topic.name, n) for n in topic.partitions if n not in known]
-        if before is None:
+        if before is None and not kept:
             begins |= _started(broker, table, new, first, ends)
+        elif before is None:  # it has come since, or is declared since: nothing of it is old
+            begins |= {one: first[one] for one in new}
         else:
             begins |= {one: first[one] for one in new}
             fresh |= set(new)
         for number in known.keys() & set(topic.partitions):
             one = (topic.name, number)
+            if known[number] > ends[one] and known[number] <= broker.high(one):
+                # read with open transactions before, which are waited for now
+                ends[one] = known[number]
             begins[one], gap = _against(one, known[number], first[one], ends[one])
             gaps += [gap] if gap else []
     gone = kept.get("topics", {}).keys() - {topic.name for topic in topics}
     # a topic of a pattern that is there no more: what was unread in it, nobody can know
     gaps += [
-        Gap((name, int(number)), int(at), None, "the topic was deleted")
+        Gap((name, int(number)), int(at), None, "the topic was deleted, or is declared no more")
         for name in sorted(gone)
         for number, at in kept["topics"][name]["next"].items()
     ]

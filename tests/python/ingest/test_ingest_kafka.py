@@ -120,6 +120,24 @@ def test_an_open_transaction_is_waited_for(project: Project, topic: Topic) -> No
     assert ids(project) == [1, 2, 3]
 
 
+def test_who_has_read_an_open_transaction_waits_for_it_from_then_on(
+    project: Project, topic: Topic
+) -> None:
+    from confluent_kafka import Producer
+
+    open_one = Producer({"bootstrap.servers": topic.address, "transactional.id": topic.name})
+    open_one.init_transactions(20)
+    open_one.begin_transaction()
+    open_one.produce(topic.name, b'{"id": 1}', b"1", partition=0)
+    open_one.flush(20)
+    well(project.load(declared(topic, isolation="read_uncommitted")))
+    assert not well(project.load(declared(topic))).loads
+    open_one.commit_transaction(20)
+    topic.send(rows(1, 2), partition=0)
+    well(project.load())
+    assert ids(project) == [1, 2]
+
+
 def test_poison_is_a_dead_letter_with_its_bytes(project: Project, topic: Topic) -> None:
     topic.send(rows(2))
     poison: list[Any] = [
@@ -268,9 +286,10 @@ def test_new_partitions_are_read_from_their_start_after_the_others(
 def test_a_pattern_takes_topics_as_they_come(project: Project, broker: Broker) -> None:
     first = Topic(broker.address, name="shop.one")
     first.send(rows(2))
-    node = declared(first)
+    node = declared(first, start="latest")
     node["tables"][0]["config"]["meta"]["ingest"]["topic"] = r"^shop\."
     well(project.load(node))
+    first.send(rows(2))
     Topic(broker.address, name="shop.two").send(rows(2, 2))
     Topic(broker.address, name="other.three").send(rows(2, 4))
     well(project.load())
