@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from tests.crash.engine import Case, Disturber
+from tests.crash.engine import IN_A_ROW, Case, Disturber
 
 # dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
 _TESTS = 12
@@ -40,10 +40,11 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         met.update(case.point for case in cases)
         tests = _tests(disturber, step) if step == _DAILY else []
         if cases:
-            yield step, [*cases, *tests], "SIGKILL at every point and model not met before"
+            some = onwards(disturber, step, [*cases, *tests])
+            yield step, some, "SIGKILL at every point and model not met before"
     for step, starts in _own(disturber):
         cases = [case for case in disturber.cases(step) if case.point.startswith(starts)]
-        yield step, cases, "SIGKILL at every point of its own"
+        yield step, onwards(disturber, step, cases), "SIGKILL at every point of its own"
         some = disturber.moments(step, moments // 6)
         yield step, some, f"SIGKILL at {len(some)} random moments"
     yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
@@ -59,6 +60,16 @@ def of_runs(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case
         yield _DAILY, disturber.dice.sample(chosen, 10), f"{what} at 10 points"
     stopped = [case for start in STOPPED for case in _at(disturber, start, "stop")[:1]]
     yield _DAILY, stopped, "stopped beyond its lease, taken over and woken"
+
+
+def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
+    """The cases in rows as they were thrown, each row in the order in which the run passes them.
+
+    A run goes on where it was killed: so a row costs little more than one run, not one for each.
+    """
+    place = {point: nth for nth, point in enumerate(disturber.walked[step].counts)}
+    rows = [cases[begin : begin + IN_A_ROW] for begin in range(0, len(cases), IN_A_ROW)]
+    return [case for row in rows for case in sorted(row, key=lambda case: place[case.point])]
 
 
 def _own(disturber: Disturber) -> Iterator[tuple[int, tuple[str, ...]]]:
