@@ -97,7 +97,8 @@ class Broker:
     def _with(self, **more: Any) -> dict[str, Any]:
         """The settings, with errors of connections heard, and nothing written to stderr."""
         quiet = {"error_cb": self._heard.append, "log_level": 0}
-        return {**self.settings, **quiet, **more}
+        # a broker that is back is found within a second; by default it may be looked for after ten
+        return {"reconnect.backoff.max.ms": 1_000, **self.settings, **quiet, **more}
 
     def topics(self, pattern: str) -> tuple[str, list[Topic]]:
         """The cluster's id, and the topics of that name or pattern by name.
