@@ -14,13 +14,11 @@ class Scenario:
         name: what the table calls it.
         steps: what it calls the steps.
         switches: what every command does without; see `switches`.
-        unsteady: beginnings of points that a recovery may pass, as time has it.
     """
 
     name = ""
     steps: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
-    unsteady: tuple[str, ...] = ()
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -28,8 +28,6 @@ class Topics(Store):
         "first messages", "more, some aborted, some poison", "more partitions",
         "read again, with a column more",
     )  # fmt: skip
-    # where a piece of what is read ends, and so whether the last has news, is the network's to say
-    unsteady = ("ingest.destination.Destination.keep", "ingest.destination.Destination.commit")
     broker: Broker
 
     def __init__(self, folder: Path) -> None:
