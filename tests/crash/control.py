@@ -60,7 +60,9 @@ class Control:
         _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (hard, hard))
         told = {"counts": self.counts, "overlooked": sorted(self._overlooked)}
-        counts.write_text(json.dumps(told))
+        draft = counts.with_suffix(".draft")
+        draft.write_text(json.dumps(told))
+        draft.replace(counts)  # a kill at a moment may fall here too
 
     def before(self, name: str) -> None:
         """Just before the call of that name."""
