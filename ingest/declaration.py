@@ -19,7 +19,7 @@ from ingest.errors import DeclarationError
 Accept = Literal["", "deletes", "loss"]
 """What a person has said is right: that much is deleted at the source, that messages are lost."""
 Kind = Literal["sql", "files", "rest", "dlt", "kafka"]
-Format = Literal["parquet", "csv", "jsonl", "json", "avro", "text"]
+Format = Literal["parquet", "csv", "jsonl", "json", "text"]
 RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from", "_deleted")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
@@ -129,7 +129,6 @@ class SourceIngest(_Strict):
     path: str | None = None  # files
     client: dict[str, Any] | None = None  # rest: dlt's client; kafka: settings of librdkafka
     brokers: str | None = None  # kafka: host:port, several by commas
-    registry: str | None = None  # kafka: the URL of a schema registry
     function: str | None = None  # dlt: "package.module:function"
     arguments: dict[str, Any] = {}
 

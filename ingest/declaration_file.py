@@ -140,7 +140,7 @@ class _Reader:
         if parent.kind == "kafka":
             self._topic_fits(ingest, columns, where)
             columns = (*columns, *message_columns(ingest))
-        elif ingest.format in ("json", "avro", "text"):
+        elif ingest.format in ("json", "text"):
             raise self.fail(f"format: files are not {ingest.format}", (*where, "format"))
         at = self.nodes.at(path)
         table = Table(source=source, name=name, columns=columns, ingest=ingest, where=at)

@@ -68,7 +68,7 @@ SOURCE_KEYS = {
     "files": {"path"},
     "rest": {"client"},
     "dlt": {"function", "arguments"},
-    "kafka": {"brokers", "client", "registry"},
+    "kafka": {"brokers", "client"},
 }
 TABLE_KEYS = {
     "sql": {"table", "database_schema"},

@@ -1,5 +1,6 @@
 """What the sample asks of a broker, by way of the confluent-kafka package."""
 
+import importlib.util
 from dataclasses import dataclass
 
 from sample.errors import ClientMissingError
@@ -28,10 +29,8 @@ def check() -> None:
     Raises:
         ClientMissingError: it is not.
     """
-    try:
-        import confluent_kafka  # noqa: F401
-    except ModuleNotFoundError:
-        raise ClientMissingError from None
+    if importlib.util.find_spec("confluent_kafka") is None:
+        raise ClientMissingError
 
 
 def answers(address: str, cluster: str) -> bool:

@@ -19,8 +19,13 @@ TableState = dict[str, Any]
 Environment = Mapping[str, str]
 _NAMING = NamingConvention()
 
-UNPARSABLE = "'[\"unparsable\"]' as broken_rules"
-"""SQL: the rule that what cannot be parsed breaks."""
+
+def breaking(rule: str) -> str:
+    """SQL: the one rule that a dead letter breaks, as its column."""
+    return f"'[\"{rule}\"]' as broken_rules"
+
+
+UNPARSABLE = breaking("unparsable")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -24,6 +24,7 @@ from ingest.readers import (
     Reader,
     Seen,
     TableState,
+    breaking,
     described,
     resolve,
 )
@@ -45,33 +46,35 @@ _SECONDS = 30.0  # or so long, after which what is there is loaded
 def open_source(
     source: Source, con: duckdb.DuckDBPyConnection, scratch: Path, env: Environment, seen: Seen
 ) -> Iterator[Reader]:
-    """The reader of a source of kind `kafka`.
+    """The reader of a source of kind `kafka`."""
+    yield KafkaReader(source, con, env)
+
+
+def open_broker(source: Source, table: Table, env: Environment) -> "Broker":
+    """The cluster, for the topics of one table.
 
     Raises:
         UnsetError: a variable of the settings is not set.
         SourceError: confluent-kafka is not installed.
     """
-    yield KafkaReader(source.name, con, client_settings(source, env))
-
-
-def client_settings(source: Source, env: Environment) -> dict[str, Any]:
-    """The settings of librdkafka for a source.
-
-    Raises:
-        UnsetError: a variable is not set.
-    """
+    try:
+        from ingest.readers.kafka_broker import Broker
+    except ModuleNotFoundError:
+        raise SourceError(
+            "the client of Kafka is not installed",
+            where=table.where,
+            mend="pip install 'millrace[kafka]'",
+        ) from None
     settings = dict(resolve(source.ingest.client or {}, env, source.where))
     settings["bootstrap.servers"] = resolve(source.ingest.brokers, env, source.where)
-    return settings
+    return Broker(settings, table.ingest.isolation, table.where)
 
 
 class KafkaReader:
     """Reads the topics of one cluster."""
 
-    def __init__(
-        self, source: str, con: duckdb.DuckDBPyConnection, settings: Mapping[str, Any]
-    ) -> None:
-        self._source, self._con, self._settings = source, con, settings
+    def __init__(self, source: Source, con: duckdb.DuckDBPyConnection, env: Environment) -> None:
+        self._source, self._con, self._env = source, con, env
 
     def behind_loss(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """The same, where messages were lost and a person has said that it goes on."""
@@ -86,12 +89,12 @@ class KafkaReader:
             ConnectionError: the broker is away, also after some seconds.
             SourceError: it refuses, or messages are lost that were never read.
         """
-        broker = self._broker(table)
+        broker = open_broker(self._source, table, self._env)
         where = positions(broker, table, state)
         if not accept_loss:
             refuse_loss(table, where.gaps)
         given = False
-        for batches, low, high, joins in _pieces(broker, where, min(_ROWS, table.ingest.window)):
+        for batches, low, high, joins in _pieces(broker, where, table.ingest.window):
             lost = () if given else where.gaps
             yield self._batch(table, broker, where, batches, low, high, joins, lost)
             given = True
@@ -116,7 +119,7 @@ class KafkaReader:
             ConnectionError: the broker is away, also after some seconds.
             SourceError: it refuses, or the topic is not the one that was read.
         """
-        broker = self._broker(table)
+        broker = open_broker(self._source, table, self._env)
         where = positions(broker, table, state)
         refuse_loss(table, tuple(gap for gap in where.gaps if gap.high is None))
         ends = {one: at for one, at in where.begins.items() if one not in where.fresh}
@@ -125,9 +128,7 @@ class KafkaReader:
         self._con.register(LOADS, book)
         try:
             there = replace(where, begins=begins, ends=ends, fresh=frozenset())
-            for batches, low, high, joins in _pieces(
-                broker, there, min(_ROWS, table.ingest.window)
-            ):
+            for batches, low, high, joins in _pieces(broker, there, table.ingest.window):
                 batch = self._batch(table, broker, there, batches, low, high, joins, ())
                 done = None if high == ends else {"to": asked.text, "next": told(high)}
                 # the book says where messages were first read: not here
@@ -142,17 +143,6 @@ class KafkaReader:
                 )
         finally:
             self._con.unregister(LOADS)
-
-    def _broker(self, table: Table) -> "Broker":
-        try:
-            from ingest.readers.kafka_broker import Broker
-        except ModuleNotFoundError:
-            raise SourceError(
-                "the client of Kafka is not installed",
-                where=table.where,
-                mend="pip install 'millrace[kafka]'",
-            ) from None
-        return Broker(self._settings, table.ingest.isolation, table.where)
 
     def _batch(
         self,
@@ -184,12 +174,13 @@ class KafkaReader:
 _Piece = tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]
 
 
-def _pieces(broker: "Broker", where: Positions, most: int) -> Iterator[_Piece]:
+def _pieces(broker: "Broker", where: Positions, window: int) -> Iterator[_Piece]:
     """What is to be read, in pieces: messages, next offsets before and after, whether it goes on.
 
     Partitions that are new come last and by themselves, so that all that a key had in the partition
     it left is of an earlier load.
     """
+    most = min(_ROWS, window)
     following = {one: at for one, at in where.begins.items() if one not in where.fresh}
     for fresh in (False, True):
         begins = {one: at for one, at in where.begins.items() if (one in where.fresh) == fresh}
@@ -223,7 +214,4 @@ def _letter(gap: Gap) -> str:
     topic, number = gap.partition
     payload = json.dumps({"from": gap.low, "to": gap.high, "why": gap.why})
     place = f"{topic}/{number}/{gap.low}-{'' if gap.high is None else gap.high}"
-    return (
-        f"select {literal(payload)} as payload, '[\"lost\"]' as broken_rules, "
-        f"{literal(place)} as _source"
-    )
+    return f"select {literal(payload)} as payload, {breaking('lost')}, {literal(place)} as _source"

@@ -3,6 +3,7 @@
 Partitions are assigned, never subscribed to: which offsets are read is the state's business alone.
 """
 
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -107,7 +108,7 @@ class Broker:
             ConnectionError: no broker answers.
             SourceError: the credentials are refused, or there is no topic.
         """
-        with self._told():
+        with _Told(self):
             known = self._admin.list_topics(timeout=_ANSWER)
         by_name = {name: found for name, found in known.topics.items() if _is_meant(name, pattern)}
         if not by_name:
@@ -121,7 +122,7 @@ class Broker:
         )
         topics = []
         for name, future in sorted(asked.items()):
-            with self._told():
+            with _Told(self):
                 described = future.result()
             numbers = sorted(each.id for each in described.partitions)
             topics.append(Topic(name, str(described.topic_id), tuple(numbers)))
@@ -156,7 +157,7 @@ class Broker:
         )
         found = {}
         for partition, future in asked.items():
-            with self._told():
+            with _Told(self):
                 found[partition.topic, partition.partition] = future.result().offset
         return found
 
@@ -213,9 +214,6 @@ class Broker:
         except KafkaException:
             pass  # the offsets that count are in the state
 
-    def _told(self) -> "_Told":
-        return _Told(self)
-
     def _error(self, error: KafkaError) -> Exception:
         """The error for people, or one that is tried again."""
         heard = next((each for each in self._heard if each.code() in _REFUSED), None)
@@ -249,8 +247,6 @@ class _Told:
 
 
 def _is_meant(name: str, pattern: str) -> bool:
-    import re
-
     if pattern.startswith("^"):
         return not name.startswith("__") and re.match(pattern, name) is not None
     return name == pattern

@@ -4,7 +4,6 @@ Every message has a home. What is no row is a dead letter with its bytes: a valu
 format, one that is too large, and a null where no key says what it deletes.
 """
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 
 from ingest.declaration import Table
 from ingest.message_columns import MESSAGE
+from ingest.readers import UNPARSABLE, breaking
 from ingest.readers.json_rows import json_relation
 from ingest.types import literal, quote
 
@@ -100,7 +100,7 @@ class Messages:
             return (
                 f"select line as {column}, {_MESSAGE}, _source from kafka_messages "
                 f"where {good} and line is not null",
-                f"select bytes::varchar as payload, {_rule('unparsable')}, _source "
+                f"select bytes::varchar as payload, {UNPARSABLE}, _source "
                 f"from kafka_messages where {good} and line is null",
             )
         return json_relation(
@@ -127,9 +127,9 @@ class Messages:
     def _unusable(self) -> str:
         tombstone = f"is_null and not ({self._named()})"
         return (
-            f"select bytes::varchar as payload, {_rule('too_large')}, _source from kafka_messages "
-            "where is_large union all "
-            f"select coalesce(_key::varchar, ''), {_rule('tombstone')}, _source "
+            f"select bytes::varchar as payload, {breaking('too_large')}, _source "
+            "from kafka_messages where is_large union all "
+            f"select coalesce(_key::varchar, ''), {breaking('tombstone')}, _source "
             f"from kafka_messages where {tombstone}"
         )
 
@@ -145,7 +145,3 @@ class Messages:
         member = f"key_text::json ->> {literal('/' + name)}"
         alone = "key_text" if len(self._table.ingest.key) == 1 else "null"
         return f"(case when {is_object} then {member} else {alone} end)"
-
-
-def _rule(name: str) -> str:
-    return literal(json.dumps([name])) + " as broken_rules"

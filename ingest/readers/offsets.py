@@ -1,9 +1,21 @@
 """Offsets of partitions, as readers have them and as state and book keep them."""
 
 from collections.abc import Mapping
+from datetime import UTC
+
+from ingest.readers.bounds import moment
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
+
+
+def milliseconds(text: str) -> int:
+    """A day or a time (UTC where it has no zone) as Kafka counts it, from 1970 on.
+
+    Raises:
+        ValueError: it is none.
+    """
+    return int(moment(text).replace(tzinfo=UTC).timestamp() * 1000)
 
 
 def told(found: Mapping[Partition, int]) -> dict[str, dict[str, int]]:

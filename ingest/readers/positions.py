@@ -6,13 +6,12 @@ partitions. Nothing else is ever a position: not the broker's groups, not a coun
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ingest.declaration import Table
 from ingest.errors import SourceError
 from ingest.readers import TableState
-from ingest.readers.offsets import Partition
+from ingest.readers.offsets import Partition, milliseconds
 
 if TYPE_CHECKING:  # it needs confluent-kafka, which not everybody has
     from ingest.readers.kafka_broker import Broker, Topic
@@ -155,9 +154,7 @@ def _started(
         return {one: first[one] for one in partitions}
     if start == "latest":
         return {one: ends[one] for one in partitions}
-    moment = datetime.fromisoformat(start)
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    found = broker.at(partitions, int(moment.timestamp() * 1000))
+    found = broker.at(partitions, milliseconds(start))
     return {one: ends[one] if at < 0 else at for one, at in found.items()}
 
 

@@ -8,7 +8,6 @@ read. The table's own position stays as it is.
 import json
 from collections.abc import Generator, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow as pa
 from ingest.declaration import Table
 from ingest.errors import IngestError
 from ingest.readers import Batch, Reader, TableState, TopicReader
-from ingest.readers.offsets import Partition, read
+from ingest.readers.offsets import Partition, milliseconds, read
 from ingest.types import literal
 
 if TYPE_CHECKING:  # it needs confluent-kafka, which not everybody has
@@ -89,14 +88,12 @@ def since(text: str, table: Table) -> Since:
     if text.isdecimal():
         return Since(text, offset=int(text))
     try:
-        moment = datetime.fromisoformat(text)
+        return Since(text, milliseconds=milliseconds(text))
     except ValueError:
         raise SinceError(
             f"--to {text} is no offset and no time",
             mend="write it as 1200, or as 2017-01-31 or '2017-01-31 10:00' (UTC)",
         ) from None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return Since(text, milliseconds=int(moment.timestamp() * 1000))
 
 
 def loads(book: Iterable[Mapping[str, object]]) -> pa.Table:

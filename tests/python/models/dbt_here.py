@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import duckdb
@@ -15,6 +15,24 @@ from ops.publish import release
 def seeds(everyday: int) -> range:
     """The seeds of a property test: so many every day, or what MILLRACE_TEST_SEEDS says."""
     return range(int(os.environ.get("MILLRACE_TEST_SEEDS", everyday)))
+
+
+def marked(folder: str, marts: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Edits of a project by which each row of these marts says which build wrote it.
+
+    Args:
+        folder: of the marts.
+        marts: models whose last line selects all of a query of their name.
+    """
+    edits = {
+        f"{folder}/{mart}.sql": (
+            f"select * from {mart}\n",
+            f"select *, '{{{{ invocation_id }}}}' as _written_by from {mart}\n",
+        )
+        for mart in marts
+    }
+    contract = ("+contract: {enforced: true}", "+contract: {enforced: false}")
+    return {"dbt_project.yml": contract, **edits}
 
 
 class Dbt:

