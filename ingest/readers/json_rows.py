@@ -30,17 +30,22 @@ def json_relation(
         SQL of the rows (columns as raw names them, `_source`), and of what is no object
         (payload, broken_rules, `_source`).
     """
+    # JSON that begins with a brace is an object: so each line is parsed once to be valid
     con.execute(
-        "create or replace temp table json_items as select *, json_keys(item) as members from "
-        "(select *, case when json_valid(line) and json_type(line) = 'OBJECT' "
-        f"then line::json end as item from ({rows}))"
+        "create or replace temp table json_items as "
+        "select * exclude (line), case when item is null then line end as line from "
+        "(select *, case when starts_with(ltrim(line, ' ' || chr(9) || chr(10) || chr(13)), '{') "
+        f"then try_cast(line as json) end as item from ({rows}))"
     )
     # objects come in few shapes: what is asked of a shape need not be asked of every object
-    shapes = con.execute("select distinct members from json_items where item is not null")
+    shapes = con.execute("select distinct json_keys(item) from json_items where item is not null")
     keys: set[str] = set()
     for (members,) in shapes.fetchall():
         if len(set(members)) < len(members):
-            con.execute("update json_items set item = null where members = ?", [members])
+            con.execute(
+                "update json_items set line = item, item = null where json_keys(item) = ?",
+                [members],
+            )
         else:
             keys.update(members)
     found = sorted(keys)

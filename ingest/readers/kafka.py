@@ -28,6 +28,7 @@ from ingest.readers import (
     described,
     resolve,
 )
+from ingest.readers.ahead import ahead
 from ingest.readers.messages import Messages, record_batch
 from ingest.readers.offsets import Partition, told
 from ingest.readers.positions import Gap, Positions, positions, refuse_loss
@@ -94,7 +95,7 @@ class KafkaReader:
         if not accept_loss:
             refuse_loss(table, where.gaps)
         given = False
-        for batches, low, high, joins in _pieces(broker, where, table.ingest.window):
+        for batches, low, high, joins in ahead(_pieces(broker, where, table.ingest.window)):
             lost = () if given else where.gaps
             yield self._batch(table, broker, where, batches, low, high, joins, lost)
             given = True
@@ -128,7 +129,7 @@ class KafkaReader:
         self._con.register(LOADS, book)
         try:
             there = replace(where, begins=begins, ends=ends, fresh=frozenset())
-            for batches, low, high, joins in _pieces(broker, there, table.ingest.window):
+            for batches, low, high, joins in ahead(_pieces(broker, there, table.ingest.window)):
                 batch = self._batch(table, broker, there, batches, low, high, joins, ())
                 done = None if high == ends else {"to": asked.text, "next": told(high)}
                 # the book says where messages were first read: not here

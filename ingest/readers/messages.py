@@ -5,6 +5,7 @@ format, one that is too large, and a null where no key says what it deletes.
 """
 
 from collections.abc import Sequence
+from operator import methodcaller
 from typing import Any
 
 import duckdb
@@ -36,28 +37,37 @@ _HEADERS = (
     "case when headers is not null then to_json(list_transform(headers, h -> "
     "{'name': h.name, 'value': coalesce(try(decode(h.value)), h.value::varchar)})) end"
 )
+_BESIDE = (
+    f"{_HEADERS} as _headers, make_timestamp(milliseconds * 1000) as _timestamp, "
+    "timestamp_type as _timestamp_type, concat_ws('/', topic, partition, \"offset\") as _source"
+)
 
 
 def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
     """Messages of confluent-kafka in columns; nothing in them is parsed."""
-    times = [message.timestamp() for message in messages]
+
+    def each(name: str) -> list[Any]:
+        # a loop in Python over the messages would take twice as long
+        return list(map(methodcaller(name), messages))
+
+    times, headers = each("timestamp"), each("headers")
     columns = [
-        [message.topic() for message in messages],
-        [message.partition() for message in messages],
-        [message.offset() for message in messages],
-        [message.key() for message in messages],
-        [_headers(message) for message in messages],
+        each("topic"),
+        each("partition"),
+        each("offset"),
+        each("key"),
+        list(map(_headers, headers)) if any(headers) else [None] * len(headers),
         [at if kind in _TIMESTAMPS else None for kind, at in times],
         [_TIMESTAMPS.get(kind) for kind, _ in times],
-        [message.value() for message in messages],
+        each("value"),
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=_SCHEMA)
 
 
-def _headers(message: Any) -> list[dict[str, Any]] | None:
+def _headers(given: list[tuple[str, bytes | None]] | None) -> list[dict[str, Any]] | None:
     # names repeat, and a value may be missing: a list, no mapping
-    return [{"name": name, "value": value} for name, value in message.headers() or ()] or None
+    return [{"name": name, "value": value} for name, value in given or ()] or None
 
 
 class Messages:
@@ -77,37 +87,41 @@ class Messages:
         """SQL of the rows, and of what is none (payload, broken_rules, `_source`)."""
         self._con.register("kafka_batch", pa.Table.from_batches(batches, _SCHEMA))
         try:
+            rows, unparsable = self._rows()
             self._con.execute(
-                "create or replace temp table kafka_messages as select "
-                f"{_NAMES}, {_HEADERS} as _headers, "
-                "make_timestamp(milliseconds * 1000) as _timestamp, "
-                "timestamp_type as _timestamp_type, concat_ws('/', topic, partition, \"offset\") "
-                "as _source, value is null as is_null, "
-                f"octet_length(value) > {self._table.ingest.max_message_bytes} as is_large, "
-                # each is tried once: DuckDB may raise where the same `try` stands in one row twice
-                "try(decode(value)) as line, try(decode(key)) as key_text, "
-                "case when line is null or is_large then value end as bytes from kafka_batch"
+                f"create or replace temp table kafka_others as select {_NAMES}, {_BESIDE}, "
+                "value as bytes, try(decode(key)) as key_text from kafka_batch "
+                f"where not {self._is_good()}"
             )
         finally:
             self._con.unregister("kafka_batch")
-        rows, unparsable = self._rows()
         return self._with_tombstones(rows), f"{unparsable} union all {self._unusable()}"
 
+    def _is_good(self) -> str:
+        return (
+            f"(value is not null and octet_length(value) <= {self._table.ingest.max_message_bytes})"
+        )
+
     def _rows(self) -> tuple[str, str]:
+        # decoding is tried in a place of its own: twice in one row, it may raise
+        lines = (
+            "select * exclude (value), case when line is null then value end as bytes from "
+            f"(select {_NAMES}, {_BESIDE}, value, try(decode(value)) as line from kafka_batch "
+            f"where {self._is_good()})"
+        )
         if self._table.ingest.format == "text":
             column = quote(self._own.columns[0].name)
-            good = "not is_null and not is_large"
+            self._con.execute(f"create or replace temp table kafka_lines as {lines}")
             return (
-                f"select line as {column}, {_MESSAGE}, _source from kafka_messages "
-                f"where {good} and line is not null",
-                f"select bytes::varchar as payload, {UNPARSABLE}, _source "
-                f"from kafka_messages where {good} and line is null",
+                f"select line as {column}, {_MESSAGE}, _source from kafka_lines "
+                "where line is not null",
+                f"select bytes::varchar as payload, {UNPARSABLE}, _source from kafka_lines "
+                "where line is null",
             )
         return json_relation(
             self._con,
             self._own,
-            f"select line, bytes, {_MESSAGE}, _source from kafka_messages "
-            "where not is_null and not is_large",
+            lines,
             beside=tuple(MESSAGE),
             payload="coalesce(line, bytes::varchar)",
         )
@@ -120,17 +134,16 @@ class Messages:
         )
         return (
             f"select *, null::boolean as _deleted from ({rows}) union all by name "
-            f"select {columns}, {_MESSAGE}, _source, true as _deleted from kafka_messages "
-            f"where is_null and {self._named()}"
+            f"select {columns}, {_MESSAGE}, _source, true as _deleted from kafka_others "
+            f"where bytes is null and {self._named()}"
         )
 
     def _unusable(self) -> str:
-        tombstone = f"is_null and not ({self._named()})"
         return (
             f"select bytes::varchar as payload, {breaking('too_large')}, _source "
-            "from kafka_messages where is_large union all "
+            "from kafka_others where bytes is not null union all "
             f"select coalesce(_key::varchar, ''), {breaking('tombstone')}, _source "
-            f"from kafka_messages where {tombstone}"
+            f"from kafka_others where bytes is null and not ({self._named()})"
         )
 
     def _named(self) -> str:
