@@ -36,6 +36,7 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 
 bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
 	$(BIN)/python -m tests.bench load
+	$(BIN)/python -m tests.bench topics
 	$(BIN)/python -m tests.bench ticks
 	$(BIN)/python -m tests.bench publish
 	$(BIN)/python -m tests.bench points

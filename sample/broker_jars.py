@@ -59,12 +59,13 @@ class Kafka:
         return [self.java, *archive, *_FLAGS, "-cp", f"{self.jars}/*", main, *words]
 
 
-def find(cache: Path, env: Mapping[str, str]) -> Kafka:
+def find(cache: Path, env: Mapping[str, str], pom: Path = SETTINGS / "pom.xml") -> Kafka:
     """Kafka, its jars fetched if they are not in the cache yet.
 
     Args:
         cache: Millrace's cache folder.
         env: the environment; JAVA_HOME and PATH say where Java and Maven are.
+        pom: lists the jars.
 
     Raises:
         JavaMissingError: there is no Java, or only one that is too old.
@@ -72,7 +73,6 @@ def find(cache: Path, env: Mapping[str, str]) -> Kafka:
         JarsMissingError: Maven did not bring them.
     """
     java, version = _java(env)
-    pom = SETTINGS / "pom.xml"
     home = cache / f"kafka-{hashlib.sha256(pom.read_bytes()).hexdigest()[:12]}"
     jars = home / "jars"
     if not jars.is_dir():

@@ -1,4 +1,4 @@
-"""`python -m tests.bench load|ticks|publish|points`: the benchmarks, as a table and as JSON."""
+"""`python -m tests.bench KIND`: a benchmark, as a table and as JSON."""
 
 import argparse
 import contextlib
@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, points, publish, ticks
+from tests.bench import ingest, points, publish, ticks, topics
 from tests.bench.measure import BenchError
 
 
@@ -26,6 +26,10 @@ def main() -> int:
     load.add_argument("--rounds", type=int, default=3)
     load.add_argument("--only", action="append", default=[], choices=list(ingest.WHAT))
     load.add_argument("--ingestr", default=shutil.which("ingestr"), help="its program")
+    topic = kinds.add_parser("topics", help="messages from Kafka into DuckDB, side by side")
+    topic.add_argument("--count", type=int, default=3_000_000)
+    topic.add_argument("--rounds", type=int, default=3)
+    topic.add_argument("--python", type=int, default=1, help="rounds of the Python way, minutes")
     tick = kinds.add_parser("ticks", help="runs with nothing new, and with 10 000 new lines")
     tick.add_argument(
         "--times", type=int, action="append", help="history, in years; 1 and 10 for its growth"
@@ -42,7 +46,13 @@ def main() -> int:
     given = words.parse_args()
     console = Console(highlight=False)
     try:
-        of_kind = {"load": _load, "ticks": _ticks, "publish": _publish, "points": _points}
+        of_kind = {
+            "load": _load,
+            "topics": _topics,
+            "ticks": _ticks,
+            "publish": _publish,
+            "points": _points,
+        }
         data = of_kind[given.kind](given, console)
     except BenchError as error:
         console.print(str(error), style="red", markup=False)
@@ -60,6 +70,16 @@ def _load(given: argparse.Namespace, console: Console) -> Any:
     for said in ingest.verdicts(lines):
         console.print(said)
     return ingest.as_json(lines)
+
+
+def _topics(given: argparse.Namespace, console: Console) -> Any:
+    lines = topics.run(given.count, given.rounds, given.python, console.print)
+    title = f"{given.count:,} messages, medians"
+    heads = ["", "seconds", "messages/s", "CPU s", "peak MiB"]
+    _show(console, title, heads, topics.table(lines, given.count))
+    for said in topics.verdicts(lines):
+        console.print(said)
+    return topics.as_json(lines)
 
 
 def _ticks(given: argparse.Namespace, console: Console) -> Any:

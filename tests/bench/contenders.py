@@ -38,6 +38,39 @@ def millrace(url: str, folder: Path) -> None:
         raise SystemExit(str(error))
 
 
+def dlt_consumer(url: str, folder: Path) -> None:
+    """The Python way: a consumer's messages, each parsed, as the rows of a dlt resource."""
+    import json
+    from collections.abc import Iterator
+
+    import dlt
+    from confluent_kafka import Consumer, TopicPartition
+
+    topic, partitions = "sales", 3
+
+    @dlt.resource(name="sales", write_disposition="append")
+    def messages() -> Iterator[list[dict[str, object]]]:
+        consumer = Consumer(
+            {"bootstrap.servers": url, "group.id": "bench", "enable.auto.commit": False}
+        )
+        places = [TopicPartition(topic, number, 0) for number in range(partitions)]
+        left = sum(consumer.get_watermark_offsets(place)[1] for place in places)
+        consumer.assign(places)
+        while left:
+            given = [each for each in consumer.consume(10_000, 1.0) if each.error() is None]
+            left -= len(given)
+            yield [json.loads(each.value() or b"") for each in given]
+        consumer.close()
+
+    pipeline = dlt.pipeline(
+        "bench",
+        pipelines_dir=str(folder / "dlt"),
+        destination=dlt.destinations.duckdb(str(folder / "out.duckdb")),
+        dataset_name="raw",
+    )
+    pipeline.run(messages())
+
+
 def dlt_pyarrow(url: str, folder: Path) -> None:
     """dlt's own reader over SQLAlchemy, rows turned into Arrow."""
     _dlt(url, folder, "pyarrow")
