@@ -55,10 +55,14 @@ class Broker:
         folder: where it keeps everything; made by `start`.
         cache: Millrace's cache folder, for Kafka's jars.
         env: the environment that Java and Maven are looked up in, and get.
+
+    Attributes:
+        settings: lines of server.properties that come after its own, at the next start.
     """
 
     def __init__(self, folder: Path, cache: Path, env: Mapping[str, str]) -> None:
         self.folder, self._cache, self._env = folder.absolute(), cache, env
+        self.settings: tuple[str, ...] = ()
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -191,7 +195,7 @@ class Broker:
             + f"\nlisteners=CLIENT://{client},CONTROLLER://{controller}\n"
             f"advertised.listeners=CLIENT://{client}\n"
             f"controller.quorum.voters=1@{controller}\n"
-            f"log.dirs={self.folder / 'data'}\n",
+            f"log.dirs={self.folder / 'data'}\n" + "".join(f"{line}\n" for line in self.settings),
         )
 
     def _came_up(self) -> bool:

@@ -246,6 +246,8 @@ class _Told:
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         if isinstance(error, KafkaException):
+            # that credentials were refused is heard only when asked for; the question says "away"
+            self.broker._admin.poll(0)
             raise self.broker._error(error.args[0]) from None
 
 

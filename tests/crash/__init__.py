@@ -8,7 +8,7 @@
 named point before and after each, in the processes of this harness alone: the product's code has
 none, so they cost nothing where they are not asked for. `libraries` names those in dlt and dbt.
 `server` forks a process for each command, `control` counts the points there and acts at one of
-them. `engine` disturbs a scenario's commands, up to five times in a row, and types them again.
+them. `engine` disturbs a scenario's commands, several times in a row, and types them again.
 
 Scenarios, each with an oracle of its own:
 - `store_scenarios`, ingestion alone, with `databases`. One more is a subclass of `Store`: `bring`

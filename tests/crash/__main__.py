@@ -17,8 +17,9 @@ def main() -> int:
     """Run, tell, and write the page when all was run."""
     sys.path[:0] = map(str, PATHS)
     from tests.crash import matrix
-    from tests.crash.engine import IN_A_ROW
     from tests.crash.report import written
+    from tests.crash.retailer import Way
+    from tests.crash.scenario import Scenario
 
     parser = argparse.ArgumentParser(prog="python -m tests.crash", description=__doc__)
     parser.add_argument("jobs", nargs="*", help=f"some of: {', '.join(matrix.names())}")
@@ -33,7 +34,7 @@ def main() -> int:
 
     def after(outcome: matrix.Outcome) -> None:
         if page:
-            written(outcome, page, IN_A_ROW)
+            written(outcome, page, f"{Scenario.in_a_row} (in whole runs {Way.in_a_row})")
 
     page = given.page or (None if given.jobs else PAGE)
     say(f"seed {given.seed}")

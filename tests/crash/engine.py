@@ -19,6 +19,7 @@ from tests.crash.coverage import TIMED
 from tests.crash.scenario import Scenario
 
 IN_A_ROW = 5
+"""Disturbances at moments; how many at points is the scenario's to say."""
 KILLED = -9
 _TRIES = 3
 HELD = 5
@@ -144,10 +145,11 @@ class Disturber:
     def disturb(
         self, step: int, cases: Iterable[Case], tally: Tally, recoveries: int | None = None
     ) -> None:
-        """Try all cases, up to five in a row and then the command to its good end.
+        """Try all cases, some in a row and then the command to its good end.
 
         A case that did not fire because the command had come to its end is tried again as the
-        first of a row, where it must. Points that only a recovery passes get a case of their own.
+        first of a row, where it must. Points that only a recovery passes get a case of their own,
+        once in the scenario.
 
         Args:
             step: which.
@@ -158,7 +160,8 @@ class Disturber:
         left = list(cases)
         met: set[str] = set()
         while left:
-            row, left = left[:IN_A_ROW], left[IN_A_ROW:]
+            most = IN_A_ROW if left[0].seconds is not None else self.scenario.in_a_row
+            row, left = left[:most], left[most:]
             fired, counts = self._checked(step, row, tally)
             if row[0] not in fired and row[0].seconds is None:
                 tally.wrong.append(f"{row[0]}: it did not fire")
@@ -168,7 +171,8 @@ class Disturber:
             new = [
                 point
                 for point in counts
-                if point not in self.known and point not in met and not point.startswith("dbt: ")
+                if not (point in self.known or point in met or self.points[point])
+                and not point.startswith("dbt: ")
             ]
             if recoveries is not None:
                 new = self.dice.sample(new, min(len(new), max(0, recoveries - len(met))))

@@ -47,7 +47,7 @@ run. dbt's models and snapshots count when they have ended.
 """
 
 
-def written(outcome: Outcome, path: Path, in_a_row: int) -> None:
+def written(outcome: Outcome, path: Path, in_a_row: str) -> None:
     """Write the page; it says where not all jobs have been run."""
     tallies = sorted(outcome.tallies, key=lambda tally: tally.case)
     fired = sum(tally.fired for tally in tallies)

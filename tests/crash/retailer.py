@@ -94,6 +94,7 @@ class Way(Scenario):
     """
 
     switches = ("lease",)
+    in_a_row = 20  # a run goes on where it was killed, so a row costs one run and its starts
 
     def __init__(
         self,

@@ -3,7 +3,7 @@
 import random
 from collections.abc import Iterator
 
-from tests.crash.engine import IN_A_ROW, Case, Disturber
+from tests.crash.engine import Case, Disturber
 
 # dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
 _TESTS = 12
@@ -68,7 +68,8 @@ def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
     A run goes on where it was killed: so a row costs little more than one run, not one for each.
     """
     place = {point: nth for nth, point in enumerate(disturber.walked[step].counts)}
-    rows = [cases[begin : begin + IN_A_ROW] for begin in range(0, len(cases), IN_A_ROW)]
+    most = disturber.scenario.in_a_row
+    rows = [cases[begin : begin + most] for begin in range(0, len(cases), most)]
     return [case for row in rows for case in sorted(row, key=lambda case: place[case.point])]
 
 

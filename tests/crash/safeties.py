@@ -38,6 +38,11 @@ def package(job: Job, tally: Tally) -> str:
         return _tried(job, store, "package", 1, Case(switches.BETWEEN_PACKAGES), tally)
 
 
+def offsets(job: Job, tally: Tally) -> str:
+    with store_scenarios.opened("topics", job.folder / "worlds") as store:
+        return _tried(job, store, "offsets", 1, Case(switches.BETWEEN_OFFSETS), tally)
+
+
 def rename(job: Job, tally: Tally) -> str:
     scenario = Publish(job.folder / "worlds")
     return _tried(job, scenario, "rename", 1, Case(switches.HALF_PUBLISHED), tally)
@@ -95,6 +100,7 @@ BESIDE = "build beside an unfinished load"
 SAFETIES: dict[str, Callable[[Job, Tally], str]] = {
     "undoing unfinished loads": undo,
     "dead letters in the load of their rows": package,
+    "offsets in the load of their rows": offsets,
     "the atomic rename": rename,
     "the end of a stopped run": fence,
     "the edge of open transactions": edge,

@@ -14,11 +14,13 @@ class Scenario:
         name: what the table calls it.
         steps: what it calls the steps.
         switches: what every command does without; see `switches`.
+        in_a_row: disturbances at points, one after the other, before the command ends well.
     """
 
     name = ""
     steps: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    in_a_row = 5
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

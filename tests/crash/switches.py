@@ -8,6 +8,7 @@ from typing import Any
 from tests.crash.control import Control
 
 HALF_PUBLISHED = "without: half of the snapshot is written"
+BETWEEN_OFFSETS = "without: the rows are in, their offsets are not"
 BETWEEN_PACKAGES = "without: the rows are in, their dead letters are not"
 
 LEASE = 1.5  # seconds
@@ -19,6 +20,7 @@ def off(name: str, control: Control) -> None:
         "undo": _undo,
         "rename": _rename,
         "package": _package,
+        "offsets": _offsets,
         "kernel_copy": _kernel_copy,
         "lease": _lease,
         "patience": _patience,
@@ -65,6 +67,23 @@ def _package(control: Control) -> None:
         if dead:
             control.at(BETWEEN_PACKAGES)
             whole(self, number, dead, {})
+
+    Destination.commit = commit  # type: ignore[method-assign]
+
+
+def _offsets(control: Control) -> None:
+    """Where the reading stands is committed by itself, after its rows, as consumer groups do it."""
+    from ingest.destination import Destination
+
+    whole = Destination.commit
+
+    def commit(self: Destination, number: int, parts: Any, states: Any) -> None:
+        given = list(parts)
+        if number == self.finished:  # no load: tables are made, or a state alone is kept
+            return whole(self, number, given, states)
+        whole(self, number, given, {})
+        control.at(BETWEEN_OFFSETS)
+        return self.keep(states)
 
     Destination.commit = commit  # type: ignore[method-assign]
 

@@ -133,7 +133,7 @@ def mariadb() -> Iterator[str]:
             "grant all on millrace.* to millrace@'127.0.0.1';\n"
         )
         for attempt in range(3):
-            port = _free_port()
+            port = free_port()
             options = f"--bind-address=127.0.0.1 --port={port} --skip-name-resolve"
             process = subprocess.Popen(
                 [server, "--no-defaults", data, user, *options.split(), f"--init-file={begin}",
@@ -188,7 +188,8 @@ def _came_up(process: subprocess.Popen[bytes], log: Path) -> bool:
     return False
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A port of loopback that nobody has."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -207,7 +208,7 @@ def _as_plain_user() -> list[str]:
 def _start(control: list[str], folder: Path, settings: dict[str, str]) -> int:
     """Start the server; another port if somebody took the free one before us."""
     for attempt in range(3):
-        port = _free_port()
+        port = free_port()
         options = {**settings, "port": str(port), "unix_socket_directories": str(folder)}
         given = " ".join(f"-c {name}={value}" for name, value in options.items())
         try:
