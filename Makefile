@@ -11,7 +11,7 @@ export ANONYMOUS_TRACKING_ENABLED := false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help run test crash-test ledger-proof lint bench docs clean lock packages
+.PHONY: help run test crash-test soak ledger-proof lint bench docs clean lock packages
 
 help:  ## list these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ test: .venv/installed packages  ## prove it: every test, the dbt project's own a
 crash-test: .venv/installed packages  ## kill it everywhere, under half an hour; writes docs/crash-matrix.md
 	$(BIN)/python -m tests.crash
 
+soak: .venv/installed packages  ## half an hour of `millrace stream` and kills; writes docs/soak.md
+	$(BIN)/python -m tests.bench soak
+
 ledger-proof: .venv/installed packages  ## 100 rows lost, doubled or altered in 1.5 million
 	MILLRACE_TEST_MUTATIONS=100 $(BIN)/pytest -s tests/python/pipeline/test_ledger.py
 
@@ -37,6 +40,7 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
 	$(BIN)/python -m tests.bench load
 	$(BIN)/python -m tests.bench topics
+	$(BIN)/python -m tests.bench latency
 	$(BIN)/python -m tests.bench ticks
 	$(BIN)/python -m tests.bench publish
 	$(BIN)/python -m tests.bench points

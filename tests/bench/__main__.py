@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, points, publish, ticks, topics
+from tests.bench import ingest, latency, measure, points, publish, soak, ticks, topics
 from tests.bench.measure import BenchError
 
 
@@ -30,6 +30,14 @@ def main() -> int:
     topic.add_argument("--count", type=int, default=3_000_000)
     topic.add_argument("--rounds", type=int, default=3)
     topic.add_argument("--python", type=int, default=1, help="rounds of the Python way, minutes")
+    late = kinds.add_parser("latency", help="from a message to the published mart, at some rates")
+    late.add_argument("--rate", type=int, action="append", help="messages/s; 100, 1 000, 10 000")
+    late.add_argument("--seconds", type=float, default=300)
+    long = kinds.add_parser("soak", help="half an hour of stream and kills: docs/soak.md")
+    long.add_argument("--minutes", type=float, default=30)
+    long.add_argument("--rate", type=int, default=300)
+    long.add_argument("--seed", type=int, default=1)
+    long.add_argument("--page", type=Path, default=measure.ROOT / "docs" / "soak.md")
     tick = kinds.add_parser("ticks", help="runs with nothing new, and with 10 000 new lines")
     tick.add_argument(
         "--times", type=int, action="append", help="history, in years; 1 and 10 for its growth"
@@ -49,6 +57,8 @@ def main() -> int:
         of_kind = {
             "load": _load,
             "topics": _topics,
+            "latency": _latency,
+            "soak": _soak,
             "ticks": _ticks,
             "publish": _publish,
             "points": _points,
@@ -80,6 +90,23 @@ def _topics(given: argparse.Namespace, console: Console) -> Any:
     for said in topics.verdicts(lines):
         console.print(said)
     return topics.as_json(lines)
+
+
+def _latency(given: argparse.Namespace, console: Console) -> Any:
+    rates = given.rate or [100, 1_000, 10_000]
+    found = [latency.run(rate, given.seconds, console.print) for rate in rates]
+    title = f"from a message to the published mart, {given.seconds:g} s at each rate"
+    heads = ["messages/s", "p50 s", "p99 s", "most s", "ticks", "× growth", "CPU s", "peak MiB"]
+    _show(console, title, heads, latency.table(found))
+    console.print("aim: p99 ≤ 5 s at 1,000 a second; at 10,000 it does not fall behind")
+    return latency.as_json(found)
+
+
+def _soak(given: argparse.Namespace, console: Console) -> Any:
+    page = soak.run(given.minutes, given.rate, given.seed, console.print)
+    given.page.write_text(page)
+    console.print(page, markup=False)
+    return page
 
 
 def _ticks(given: argparse.Namespace, console: Console) -> Any:

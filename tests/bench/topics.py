@@ -20,6 +20,7 @@ import duckdb
 
 from tests.bench import measure
 from tests.bench.measure import BenchError, Cost
+from tests.crash.client import PATHS
 
 LIMIT, MILLRACE, PYTHON = "limit", "millrace", "dlt python"
 WHAT = {
@@ -73,8 +74,9 @@ def run(count: int, rounds: int, python: int, tell: Callable[[str], None]) -> li
         BenchError: one failed or lost messages, or what it needs is not here.
     """
     costs: dict[str, list[Cost]] = {name: [] for name in WHAT}
-    with broker() as (address, limit), tempfile.TemporaryDirectory(prefix="millrace-bench-") as at:
-        home = Path(at)
+    with started() as broker, tempfile.TemporaryDirectory(prefix="millrace-bench-") as at:
+        home, address = Path(at), broker.address
+        limit = _limit(address, count)
         tell(f"making {count:,} messages")
         made = [sys.executable, "-m", "tests.bench.topics", address, str(count)]
         measure.run(made, home / "log.txt")
@@ -83,7 +85,7 @@ def run(count: int, rounds: int, python: int, tell: Callable[[str], None]) -> li
             names = [name for name in WHAT if name != PYTHON or number < python]
             # every other round goes the other way, so that no one always runs after the same one
             for name in names if number % 2 == 0 else reversed(names):
-                command = limit(count) if name == LIMIT else None
+                command = limit if name == LIMIT else None
                 cost = _one(name, address, home, command, expected)
                 costs[name].append(cost)
                 tell(
@@ -141,28 +143,29 @@ def _expected(count: int) -> tuple[Any, ...]:
 
 
 @contextmanager
-def broker() -> Iterator[tuple[str, Callable[[int], list[str]]]]:
-    """A throw-away broker, the tests' own: its address, and the limit's command for a count."""
-    sys.path.insert(0, str(measure.ROOT / "tests" / "python"))
+def started() -> Iterator[Any]:
+    """A throw-away broker, the tests' own."""
+    sys.path[:0] = map(str, PATHS)
     from services import kafka  # type: ignore[import-not-found]
 
+    with kafka() as found:
+        yield found
+
+
+def _limit(address: str, count: int) -> list[str]:
+    """ConsumerPerformance's command; Maven brings it the first time."""
     from ops.packages import default_cache
     from sample import broker_jars
 
     pom = Path(__file__).parent / "kafka_tools" / "pom.xml"
     cache = Path(os.environ.get("MILLRACE_CACHE") or default_cache())
-    with kafka() as found:
-        tools = broker_jars.find(cache, os.environ, pom)
-
-        def limit(count: int) -> list[str]:
-            return [
-                *(tools.java, "-Xmx512m", "-cp", f"{tools.jars}/*"),
-                "org.apache.kafka.tools.ConsumerPerformance",
-                *("--bootstrap-server", found.address, "--topic", TOPIC),
-                *("--num-records", str(count), "--timeout", "60000"),
-            ]
-
-        yield found.address, limit
+    tools = broker_jars.find(cache, os.environ, pom)
+    return [
+        *(tools.java, "-Xmx512m", "-cp", f"{tools.jars}/*"),
+        "org.apache.kafka.tools.ConsumerPerformance",
+        *("--bootstrap-server", address, "--topic", TOPIC),
+        *("--num-records", str(count), "--timeout", "60000"),
+    ]
 
 
 def table(lines: list[Line], count: int) -> list[list[str]]:

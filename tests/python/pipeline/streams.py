@@ -68,14 +68,13 @@ MART_YAML = """models:
 """
 
 
-def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int = 1) -> Path:
-    """The project, with Millrace's own macros, books and tests.
+def bare_project(path: Path, source: str, table: str) -> Path:
+    """Millrace's own macros, books and tests, over one source table and no model yet.
 
     Args:
         path: where to.
-        topic: the topic of the table `shop.lines`.
-        window: rows of one load.
-        marts: so many models like `fct_lines`.
+        source: the source that the project will declare.
+        table: its only table.
     """
     project = project_copy(path)
     (project / "dbt_packages").unlink()
@@ -94,10 +93,23 @@ def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int =
         shutil.copy2(PROJECT / "tests/singular" / name, project / "tests/singular")
     ledger = (project / LEDGER).read_text()
     ours, count = re.subn(
-        r"tables = \[.*?\n\] %}", "tables = [('shop', 'lines')] %}", ledger, flags=re.S
+        r"tables = \[.*?\n\] %}", f"tables = [({source!r}, {table!r})] %}}", ledger, flags=re.S
     )
     assert count == 1
     (project / LEDGER).write_text(ours)
+    return project
+
+
+def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int = 1) -> Path:
+    """The project over `shop.lines`.
+
+    Args:
+        path: where to.
+        topic: the topic of the table `shop.lines`.
+        window: rows of one load.
+        marts: so many models like `fct_lines`.
+    """
+    project = bare_project(path, "shop", "lines")
     files = {
         "staging/_shop__sources.yml": SOURCES.format(topic=topic, window=window),
         "staging/stg_shop__lines.sql": STAGING,
