@@ -164,7 +164,9 @@ class Disturber:
             row, left = left[:most], left[most:]
             fired, counts = self._checked(step, row, tally)
             if row[0] not in fired and row[0].seconds is None:
-                tally.wrong.append(f"{row[0]}: it did not fire")
+                # a heart that beats once a second need not beat in a run of a second
+                if not row[0].point.startswith(TIMED):
+                    tally.wrong.append(f"{row[0]}: it did not fire")
                 fired = [*fired, row[0]]
             left = [case.sooner() for case in row if case not in fired] + left
             # what dbt builds in a recovery it builds elsewhere too
