@@ -6,7 +6,7 @@ memory, and where it ended is in the state, which comes in with the rows and now
 
 import json
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -94,8 +94,8 @@ class KafkaReader:
         where = positions(broker, table, state)
         if not accept_loss:
             refuse_loss(table, where.gaps)
-        given = False
-        for batches, low, high, joins in ahead(_pieces(broker, where, table.ingest.window)):
+        given, read = False, from_broker(broker)
+        for batches, low, high, joins in ahead(pieces(read, where, table.ingest.window)):
             lost = () if given else where.gaps
             yield self._batch(table, broker, where, batches, low, high, joins, lost)
             given = True
@@ -126,10 +126,11 @@ class KafkaReader:
         ends = {one: at for one, at in where.begins.items() if one not in where.fresh}
         begins = asked.begins(broker, broker.first(sorted(ends)), ends)
         begins |= asked.goes_on(state) or {}
+        read = from_broker(broker)
         self._con.register(LOADS, book)
         try:
             there = replace(where, begins=begins, ends=ends, fresh=frozenset())
-            for batches, low, high, joins in ahead(_pieces(broker, there, table.ingest.window)):
+            for batches, low, high, joins in ahead(pieces(read, there, table.ingest.window)):
                 batch = self._batch(table, broker, there, batches, low, high, joins, ())
                 done = None if high == ends else {"to": asked.text, "next": told(high)}
                 # the book says where messages were first read: not here
@@ -172,14 +173,33 @@ class KafkaReader:
         )
 
 
-_Piece = tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]
+Read = Callable[
+    [Mapping[Partition, int], Mapping[Partition, int]],
+    Iterator[tuple[pa.RecordBatch | None, Mapping[Partition, int]]],
+]
+"""Given where to begin and where to end: messages, if any, and the next offsets after them."""
+Piece = tuple[list[pa.RecordBatch], dict[Partition, int], dict[Partition, int], bool]
+"""Messages, the next offsets before and after them, and whether it goes on."""
 
 
-def _pieces(broker: "Broker", where: Positions, window: int) -> Iterator[_Piece]:
-    """What is to be read, in pieces: messages, next offsets before and after, whether it goes on.
+def from_broker(broker: "Broker") -> Read:
+    """Reads what stands in the topics."""
+
+    def read(
+        begins: Mapping[Partition, int], ends: Mapping[Partition, int]
+    ) -> Iterator[tuple[pa.RecordBatch | None, Mapping[Partition, int]]]:
+        for messages, at in broker.messages(begins, ends):
+            yield record_batch(messages) if messages else None, at
+
+    return read
+
+
+def pieces(read: Read, where: Positions, window: int) -> Iterator[Piece]:
+    """What is to be read, in pieces that fit into memory.
 
     Partitions that are new come last and by themselves, so that all that a key had in the partition
-    it left is of an earlier load.
+    it left is of an earlier load. From that load on they are known: who takes one load at a time
+    would otherwise wait for a moment at which the others bring nothing.
     """
     most = min(_ROWS, window)
     following = {one: at for one, at in where.begins.items() if one not in where.fresh}
@@ -189,19 +209,22 @@ def _pieces(broker: "Broker", where: Positions, window: int) -> Iterator[_Piece]
         ends = {one: where.ends[one] for one in begins}
         low, batches, began = dict(following), list[pa.RecordBatch](), time.monotonic()
         rows = size = 0
-        for messages, at in broker.messages(begins, ends):
+        goes_on = False
+        for messages, at in read(begins, ends):
             following |= at
-            if messages:
-                batches.append(record_batch(messages))
-                rows += len(messages)
-                size += batches[-1].nbytes
+            if messages is not None:
+                batches.append(messages)
+                rows += messages.num_rows
+                size += messages.nbytes
             late = time.monotonic() - began > _SECONDS
             if rows >= most or size >= _BYTES or (late and rows):
-                yield batches, low, dict(following), not late
+                goes_on = not late
+                yield batches, low, dict(following), goes_on
                 low, batches, rows, size = dict(following), [], 0, 0
                 began = time.monotonic() if late else began
-        if low != following or batches:
-            yield batches, low, dict(following), False
+        known = {} if fresh else {one: where.begins[one] for one in where.fresh}
+        if low != following or batches or (known and goes_on):
+            yield batches, {**low, **known}, {**following, **known}, False
 
 
 def _ids(where: Positions) -> str:

@@ -283,6 +283,24 @@ def test_new_partitions_are_read_from_their_start_after_the_others(
     assert not well(project.load(afresh=True)).loads
 
 
+def test_new_partitions_wait_for_one_load_and_not_for_a_quiet_moment(
+    project: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As `millrace stream` loads: one load, and the next call begins again with the old ones."""
+    monkeypatch.setattr(kafka_reader, "_ROWS", 2)
+    topic.send(rows(2), partition=0)
+    well(project.load(declared(topic)))
+    topic.grow(5)
+    topic.send(rows(2, 10), partition=4)
+    loader = project.loader()
+    for number in range(2, 5):
+        topic.send(rows(2, 20 * number), partition=0)
+        well(loader.load("run", once=True))
+    found = dict(project.raw("shop.lines", "id, _load_number"))
+    assert found.keys() == {0, 1, 10, 11, 40, 41, 60, 61, 80, 81}
+    assert found[40] < found[10] == found[60]
+
+
 def test_a_pattern_takes_topics_as_they_come(project: Project, broker: Broker) -> None:
     first = Topic(broker.address, name="shop.one")
     first.send(rows(2))
