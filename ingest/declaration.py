@@ -115,6 +115,7 @@ class TableIngest(_Strict):
     start: Annotated[str, BeforeValidator(_start)] = "earliest"  # kafka: of the first load
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     max_message_bytes: int = Field(16 << 20, gt=0)  # kafka: of one value
+    landing: str | None = None  # kafka: the folder where readers land what the load takes
     resource: str | None = None  # dlt: the resource of the source function
     arguments: dict[str, Any] = {}
 

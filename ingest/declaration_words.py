@@ -75,7 +75,7 @@ TABLE_KEYS = {
     "files": {"files", "format", "max_line_bytes", "max_read_bytes"},
     "rest": {"endpoint", "max_read_bytes"},
     "dlt": {"resource", "arguments", "max_read_bytes"},
-    "kafka": {"topic", "format", "key", "start", "isolation", "max_message_bytes"},
+    "kafka": {"topic", "format", "key", "start", "isolation", "max_message_bytes", "landing"},
 }
 # dbt and Millrace themselves build in these; undoing a load there would delete their rows
 TAKEN_SCHEMAS = [

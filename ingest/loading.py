@@ -130,6 +130,7 @@ class Loading:
             elif checked is not None and ("backfill" in checked.state or checked.kept):
                 # without news there is no load, but what was read need not be read again
                 self.destination.keep({flow.table.name: flow.state})
+                checked.taken()
                 if "backfill" in checked.state:
                     reach = f"from {checked.cursor_from} up to {checked.cursor_to}"
                     self.tell(f"{flow.table.label}: nothing new {reach}")

@@ -185,6 +185,7 @@ def _register() -> None:
         cli_backfill,
         cli_dead_letters,
         cli_kafka,
+        cli_land,
         cli_rewind,
         cli_sample,
         cli_status,
@@ -195,6 +196,7 @@ def _register() -> None:
     app.command(epilog=EXIT_CODES)(cli_backfill.backfill)
     app.command("rewind-stream", epilog=EXIT_CODES)(cli_backfill.rewind_stream)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
+    app.command(epilog=EXIT_CODES)(cli_land.land)
     app.command(epilog=EXIT_CODES)(cli_stream.stream)
     app.add_typer(cli_dead_letters.app, name="dead-letters")
     cli_sample.app.add_typer(cli_kafka.app, name="kafka")

@@ -209,7 +209,7 @@ def for_ever(
     """
     with logged(as_json=log_json) as log, opened(target, command, log) as here:
         tick: Callable[[], float] | None = ticking(here, log)
-        stop = _told_to_stop()
+        stop = told_to_stop()
         while not stop.is_set():
             try:
                 tick = tick or ticking(here, log)
@@ -224,7 +224,7 @@ def for_ever(
         log.say("stopped", "stopped")
 
 
-def _told_to_stop() -> threading.Event:
+def told_to_stop() -> threading.Event:
     """Set by Ctrl-C or SIGTERM: the tick at work ends well; a second one ends it at once.
 
     Nothing is said in the handler: it may have interrupted the very stream it would write to.

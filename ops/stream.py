@@ -94,7 +94,7 @@ class Stream:
         begun = time.monotonic()
         paged = begun - self._page_at >= PAGE
         well = [topic for topic in self._topics if not topic.trouble]
-        waits = any(count for topic in well for count in topic.lag.values())
+        waits = any(topic.watch.waits for topic in well)
         if not well or not (waits or paged or self._fruitless):
             return self._pause
         if paged:

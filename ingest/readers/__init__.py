@@ -64,7 +64,7 @@ class Batch:
         joins: it may be of one load with the batch after it.
         replayed_from: SQL over the row `b`: the load that it ranks by, if not its own.
         kept: the state counts also without news.
-        taken: called when the load is in.
+        taken: called when the load, or its state alone, is in.
         confirm: called when the batch has been read; raises SourceError where the source changed
             meanwhile, so that the batch cannot be trusted.
     """
@@ -203,7 +203,7 @@ def _secret_texts(value: Any, env: Environment, key: str) -> Iterator[str]:
     elif isinstance(value, str):
         match = ENV.fullmatch(value)
         text = env.get(match[1], "") if match else value
-        is_folder = key == "path" and "://" not in text
+        is_folder = key in ("path", "landing") and "://" not in text
         if (match and not is_folder) or SECRET_KEY.search(key):
             yield from forms(text)
         if url := URL_PASSWORD.fullmatch(text):

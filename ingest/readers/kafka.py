@@ -29,6 +29,7 @@ from ingest.readers import (
     resolve,
 )
 from ingest.readers.ahead import ahead
+from ingest.readers.landed import Landed
 from ingest.readers.messages import Messages, record_batch
 from ingest.readers.offsets import Partition, told
 from ingest.readers.positions import Gap, Positions, positions, refuse_loss
@@ -91,19 +92,22 @@ class KafkaReader:
             SourceError: it refuses, or messages are lost that were never read.
         """
         broker = open_broker(self._source, table, self._env)
-        where = positions(broker, table, state)
-        if not accept_loss:
-            refuse_loss(table, where.gaps)
-        given, read = False, from_broker(broker)
-        for batches, low, high, joins in ahead(pieces(read, where, table.ingest.window)):
-            lost = () if given else where.gaps
-            yield self._batch(table, broker, where, batches, low, high, joins, lost)
-            given = True
-        if not given and where.state(where.begins)["kafka"] != state.get("kafka"):
-            # the first look at a topic, or a loss: from here on it counts
-            yield self._batch(
-                table, broker, where, [], where.begins, where.begins, False, where.gaps
-            )
+        landed = Landed.of(table, self._env, state) if table.ingest.landing is not None else None
+        looks = landed.looks(broker, state) if landed else [positions(broker, table, state)]
+        for where in looks:
+            if not accept_loss:
+                refuse_loss(table, where.gaps)
+            given, read = False, landed.read(where) if landed else from_broker(broker)
+            for batches, low, high, joins in ahead(pieces(read, where, table.ingest.window)):
+                lost = () if given else where.gaps
+                yield self._batch(table, broker, where, batches, low, high, joins, lost, landed)
+                given = True
+            own = {**where.state(where.begins), **(landed.own if landed else {})}
+            if not given and any(state.get(key) != value for key, value in own.items()):
+                # the first look at a topic, or a loss: from here on it counts
+                at = where.begins
+                yield self._batch(table, broker, where, [], at, at, False, where.gaps, landed)
+            state = {**state, **where.state(where.ends)}
 
     def again(
         self, table: Table, state: TableState, asked: Since, book: pa.Table
@@ -156,12 +160,15 @@ class KafkaReader:
         high: Mapping[Partition, int],
         joins: bool,
         lost: tuple[Gap, ...],
+        landed: Landed | None = None,
     ) -> Batch:
         rows, letters = Messages(self._con, table).relations(batches)
+        state = {**where.state(high), **(landed.own if landed else {})}
+        hole = landed.hole(where) if landed else ""
         return Batch(
             rows,
             described(self._con, rows),
-            state=where.state(high),
+            state=state,
             cursor_from=json.dumps(told(low)),
             cursor_to=json.dumps(told(high)),
             unparsable=" union all ".join([letters, *map(_letter, lost)]),
@@ -169,7 +176,8 @@ class KafkaReader:
             places=True,
             joins=joins,
             kept=True,
-            taken=partial(broker.tell_group, f"millrace.{table.label}", dict(high)),
+            notes=(f"{table.label}: {hole}: millrace land {table.label}",) if hole else (),
+            taken=partial(_taken, broker, table, landed, state, dict(high)),
         )
 
 
@@ -225,6 +233,19 @@ def pieces(read: Read, where: Positions, window: int) -> Iterator[Piece]:
         known = {} if fresh else {one: where.begins[one] for one in where.fresh}
         if low != following or batches or (known and goes_on):
             yield batches, {**low, **known}, {**following, **known}, False
+
+
+def _taken(
+    broker: "Broker",
+    table: Table,
+    landed: Landed | None,
+    state: TableState,
+    high: Mapping[Partition, int],
+) -> None:
+    """A load is in: tell readers, and the broker's group."""
+    if landed:
+        landed.landing.settle(state)
+    broker.tell_group(f"millrace.{table.label}", high)
 
 
 def _ids(where: Positions) -> str:

@@ -22,7 +22,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._listoffsets import OffsetSpec
 
 from ingest.errors import SourceError
-from ingest.readers.offsets import Partition
+from ingest.readers.offsets import Partition, Topic
 
 _ANSWER = 4.0  # seconds that a question may take; it is asked up to seven times
 _SILENCE = 20.0  # seconds without a message, an end or an error; a restarted broker is back by then
@@ -65,15 +65,6 @@ _PASSING = {
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.FENCED_LEADER_EPOCH,
 }
-
-
-@dataclass(frozen=True)
-class Topic:
-    """A topic as the cluster has it now: its id is another one when it was made anew."""
-
-    name: str
-    id: str
-    partitions: tuple[int, ...]
 
 
 @dataclass

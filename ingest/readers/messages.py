@@ -18,7 +18,7 @@ from ingest.readers.json_rows import json_relation
 from ingest.types import literal, quote
 
 _TIMESTAMPS = {1: "create", 2: "log_append"}
-_SCHEMA = pa.schema(
+SCHEMA = pa.schema(
     [
         ("topic", pa.string()),
         ("partition", pa.int32()),
@@ -61,8 +61,8 @@ def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
         [_TIMESTAMPS.get(kind) for kind, _ in times],
         each("value"),
     ]
-    arrays = [pa.array(column, field.type) for column, field in zip(columns, _SCHEMA, strict=True)]
-    return pa.record_batch(arrays, schema=_SCHEMA)
+    arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
+    return pa.record_batch(arrays, schema=SCHEMA)
 
 
 def _headers(given: list[tuple[str, bytes | None]] | None) -> list[dict[str, Any]] | None:
@@ -85,7 +85,7 @@ class Messages:
 
     def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str]:
         """SQL of the rows, and of what is none (payload, broken_rules, `_source`)."""
-        self._con.register("kafka_batch", pa.Table.from_batches(batches, _SCHEMA))
+        self._con.register("kafka_batch", pa.Table.from_batches(batches, SCHEMA))
         try:
             rows, unparsable = self._rows()
             self._con.execute(

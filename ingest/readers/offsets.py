@@ -1,12 +1,34 @@
 """Offsets of partitions, as readers have them and as state and book keep them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC
 
 from ingest.readers.bounds import moment
 
 Partition = tuple[str, int]
 """A topic's name and the number of one of its partitions."""
+Place = tuple[str, str, int]
+"""The same with the topic's id between the two, as a folder can be called."""
+
+
+@dataclass(frozen=True)
+class Topic:
+    """A topic as it was seen: its id is another one when it was made anew."""
+
+    name: str
+    id: str
+    partitions: tuple[int, ...]
+
+    @property
+    def places(self) -> "dict[Partition, Place]":
+        """Each partition, and its name for good."""
+        return {(self.name, n): place_of(self.name, self.id, n) for n in self.partitions}
+
+
+def place_of(topic: str, topic_id: str, number: int) -> Place:
+    """The place of a partition; ids are base64."""
+    return topic, topic_id.replace("/", "_").replace("+", "-"), number
 
 
 def milliseconds(text: str) -> int:

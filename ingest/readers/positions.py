@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ingest.declaration import Table
 from ingest.errors import SourceError
 from ingest.readers import TableState
-from ingest.readers.offsets import Partition, milliseconds
+from ingest.readers.offsets import Partition, Place, Topic, milliseconds
 
 if TYPE_CHECKING:  # it needs confluent-kafka, which not everybody has
-    from ingest.readers.kafka_broker import Broker, Topic
+    from ingest.readers.kafka_broker import Broker
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Positions:
     """
 
     cluster: str
-    topics: "tuple[Topic, ...]"
+    topics: tuple[Topic, ...]
     begins: dict[Partition, int]
     ends: dict[Partition, int]
     fresh: frozenset[Partition]
@@ -79,8 +79,20 @@ class Positions:
         return {"kafka": {"cluster": self.cluster, "topics": topics}}
 
 
-def positions(broker: "Broker", table: Table, state: TableState) -> Positions:
+def positions(
+    broker: "Broker",
+    table: Table,
+    state: TableState,
+    landed: Mapping[Place, int] | None = None,
+) -> Positions:
     """Where the table's reading stands.
+
+    Args:
+        broker: the cluster.
+        table: the declaration.
+        state: what the table's last load left.
+        landed: the first offset that has landed and is not in: what the broker keeps no longer is
+            not lost where it has.
 
     Raises:
         ConnectionError: no broker answers.
@@ -90,6 +102,9 @@ def positions(broker: "Broker", table: Table, state: TableState) -> Positions:
     every = [(topic.name, number) for topic in topics for number in topic.partitions]
     # the ends first: what comes meanwhile is the next batch's
     ends, first = broker.end(every), broker.first(every)
+    for topic in topics:
+        for one, place in topic.places.items():
+            first[one] = min(first[one], (landed or {}).get(place, first[one]))
     kept = state.get("kafka") or {}
     begins: dict[Partition, int] = {}
     fresh, gaps = set(), []
@@ -124,7 +139,7 @@ def positions(broker: "Broker", table: Table, state: TableState) -> Positions:
     return Positions(cluster, tuple(topics), begins, ends, frozenset(fresh), tuple(gaps))
 
 
-def _of_another(topic: "Topic", before: Mapping[str, Any], cluster: bool) -> list[Gap]:
+def _of_another(topic: Topic, before: Mapping[str, Any], cluster: bool) -> list[Gap]:
     why = "this is another cluster" if cluster else "the topic was deleted and made anew"
     return [
         Gap((topic.name, int(number)), int(at), None, why) for number, at in before["next"].items()

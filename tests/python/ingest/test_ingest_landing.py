@@ -1,0 +1,501 @@
+"""Readers land a topic's messages, one load takes them: each once, whatever dies or overlaps."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from projects import Project, source, table
+from real_topics import Topic
+from services import kafka
+
+from ingest.errors import DeclarationError, SourceError
+from ingest.load import SourceResult
+from ingest.readers import kafka_broker, land, landing
+from ingest.readers.land import Lander, Round, Share
+from ingest.readers.landing import Landing
+from ingest.readers.messages import SCHEMA
+from ingest.readers.offsets import Place
+from ingest.readers.rewound import since
+from ingest.readers.watch import Watch
+from sample.broker import Broker
+
+pytestmark = pytest.mark.xdist_group("kafka")
+
+ROOT = Path(__file__).parents[3]
+COLUMNS: dict[str, Any] = {"id": {"data_type": "bigint", "required": True}, "amount": "integer"}
+
+
+@pytest.fixture(scope="module")
+def broker() -> Iterator[Broker]:
+    with kafka() as found:
+        yield found
+
+
+@pytest.fixture
+def topic(broker: Broker) -> Topic:
+    return Topic(broker.address)
+
+
+@pytest.fixture
+def begun(project: Project, topic: Topic) -> Project:
+    """A project whose load has looked at the topic once."""
+    well(project.load(declared(project, topic)))
+    return project
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pieces of ten messages."""
+    monkeypatch.setattr(land, "_WINDOW", 10)
+    monkeypatch.setattr(kafka_broker, "_AT_ONCE", 10)
+
+
+def declared(project: Project, topic: Topic, columns: Any = None, **ingest: Any) -> dict[str, Any]:
+    own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1,
+           "landing": str(project.root / "landing"), **ingest}  # fmt: skip
+    made = table("lines", columns or COLUMNS, **own)
+    return source("shop", made, kind="kafka", brokers=topic.address)
+
+
+def rows(count: int, first: int = 0) -> list[tuple[str, dict[str, int]]]:
+    return [(str(n), {"id": n, "amount": n * 2}) for n in range(first, first + count)]
+
+
+def well(result: SourceResult) -> SourceResult:
+    assert not result.errors, [str(error) for error in result.errors]
+    return result
+
+
+def ids(project: Project) -> list[int]:
+    return [key for (key,) in project.raw("shop.lines", "id")]
+
+
+def lander(project: Project, share: Share | None = None) -> Lander:
+    declared = project.loader().source
+    return Lander(declared, declared.tables[0], project.env, share or Share())
+
+
+def landed(project: Project, share: Share | None = None) -> Round:
+    """One round of a reader that has just begun."""
+    done = lander(project, share).round()
+    assert not done.problem, done.problem
+    return done
+
+
+def files(project: Project) -> list[Path]:
+    """All that is in the landing, but the position."""
+    found = (project.root / "landing").rglob("*")
+    return sorted(path for path in found if path.is_file() and path.name != "position.json")
+
+
+def stopped(project: Project, words: str, accept: Any = "") -> str:
+    """The one error of a load."""
+    (error,) = project.loader().load("run", accept=accept).errors
+    assert words in str(error)
+    return str(error)
+
+
+def test_each_committed_message_that_landed_comes_once(begun: Project, topic: Topic) -> None:
+    topic.send(rows(1000))
+    topic.send(rows(500, 5000), transaction="abort")
+    topic.send(rows(300, 1000), transaction="commit")
+    topic.send([("x", b"\xff"), ("y", None)], headers=[("a", b"1"), ("a", None)])
+    assert not well(begun.load()).loads
+    halves = [landed(begun, Share(nth=nth, of=2)) for nth in (0, 1)]
+    assert all(half.files for half in halves)
+    assert sum(half.messages for half in halves) == 1302
+    assert not landed(begun).files
+    well(begun.load())
+    assert ids(begun) == list(range(1300))
+    assert sorted(rules for rules, _, _ in begun.dead("shop.lines")) == [
+        ("tombstone",), ("unparsable",)
+    ]  # fmt: skip
+    assert not files(begun)
+    assert not landed(begun).files
+    assert not well(begun.load(afresh=True)).loads
+    begun.check_books("shop")
+    assert topic.group("millrace.shop.lines") == ends(topic, begun)
+
+
+def ends(topic: Topic, project: Project) -> dict[int, int]:
+    """The last stable offsets of the topic."""
+    broker = lander(project)._broker
+    every = [(topic.name, number) for number in range(topic.partitions)]
+    return {number: at for (_, number), at in broker.end(every).items()}
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("trims", [True, False], ids=["trimmed", "not trimmed"])
+def test_what_overlaps_comes_once(
+    begun: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch, trims: bool
+) -> None:
+    """Two readers of the same partitions, of which neither sees what the other landed."""
+    topic.send(rows(100))
+    landed(begun)
+    monkeypatch.setattr(land, "_WINDOW", 35)
+    topic.send(rows(50, 100))
+    with pytest.MonkeyPatch.context() as blind:
+        blind.setattr(Landing, "files", lambda self: own())
+        whole, before = Landing.files, set(files(begun))
+
+        def own() -> Any:
+            blind.undo()
+            found = Landing(begun.root / "landing" / "shop.lines", None).files()  # type: ignore[arg-type]
+            blind.setattr(Landing, "files", lambda self: own())
+            return {
+                place: [file for file in there if file.path not in before]
+                for place, there in found.items()
+            }
+
+        assert whole is not None
+        landed(begun)
+    assert len(files(begun)) > len(before) + 3
+    if not trims:
+        monkeypatch.setattr(landing, "trimmed", lambda batch, first, end: batch)
+    well(begun.load())
+    assert (ids(begun) == list(range(150))) == trims
+    assert not files(begun)
+
+
+@pytest.mark.usefixtures("small")
+def test_a_hole_is_waited_for_and_told(begun: Project, topic: Topic) -> None:
+    topic.send(rows(50), partition=0)
+    topic.send(rows(5, 100), partition=1)
+    landed(begun)
+    third = [path for path in files(begun) if "/0/" in str(path)][2]
+    third.unlink()
+    told = stopped(begun, "up to 30 have not landed, though later ones have")
+    assert "millrace land shop.lines" in told
+    assert ids(begun) == [*range(20), *range(100, 105)]
+    watch = Watch(begun.loader().source, begun.loader().source.tables[0], begun.env)
+    with pytest.raises(SourceError, match="have not landed"):
+        watch.lag(begun.loader().states()["lines"])
+    topic.send(rows(5, 105), partition=1)
+    landed(begun, Share(numbers={1}))
+    loader = begun.loader()
+    well(loader.load("run", once=True))
+    assert [line for line in begun.lines if "have not landed" in line], "told, though it goes on"
+    landed(begun)
+    well(loader.load("run"))
+    assert ids(begun) == [*range(50), *range(100, 110)]
+    assert not files(begun)
+    begun.check_books("shop")
+
+
+@pytest.mark.usefixtures("small")
+@pytest.mark.parametrize("how", ["cut off", "damaged", "of another stretch", "foreign", "a name"])
+def test_a_file_that_is_not_whole_is_named(begun: Project, topic: Topic, how: str) -> None:
+    topic.send(rows(40), partition=0)
+    landed(begun)
+    second = files(begun)[1]
+    content = second.read_bytes()
+    if how == "cut off":
+        second.write_bytes(content[: len(content) // 2])
+    elif how == "damaged":
+        at = content.index(b"\x28\xb5\x2f\xfd", 200) + 30  # into a packed page
+        second.write_bytes(content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :])
+    elif how == "of another stretch":
+        second.write_bytes(files(begun)[2].read_bytes())
+    elif how == "foreign":
+        pq.write_table(pa.table({"a": [1]}), second)
+    else:
+        second = second.rename(second.with_name("notes.txt"))
+    stopped(begun, str(second))
+    assert ids(begun) == []
+    second.unlink()
+    landed(begun)
+    well(begun.load(afresh=True))
+    assert ids(begun) == list(range(40))
+    begun.check_books("shop")
+
+
+@pytest.mark.parametrize("in_place", [False, True], ids=["renamed", "written in place"])
+def test_what_a_killed_reader_wrote_half_is_none(
+    begun: Project, topic: Topic, in_place: bool
+) -> None:
+    topic.send(rows(40), partition=0)
+    reader = lander(begun)
+    (found,) = reader._broker.topics(topic.name)[1]
+    place = found.places[topic.name, 0]
+    if not (child := os.fork()):
+        _write_half(reader._landing, place, in_place)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    (half,) = files(begun)
+    assert half.stat().st_size > 100
+    if in_place:
+        assert not landed(begun).files, "it looks as though it had landed"
+        stopped(begun, f"{half} cannot be read")
+        return
+    landed(begun)
+    well(begun.load(afresh=True))
+    assert ids(begun) == list(range(40))
+    assert not files(begun)
+
+
+def _write_half(landing: Landing, place: Place, in_place: bool) -> None:
+    """In a child: SIGKILL in the middle of a file."""
+    write, opened = pq.write_table, Path.open
+
+    def half(rows: pa.Table, out: Any, **more: Any) -> None:
+        whole = pa.BufferOutputStream()
+        write(rows, whole, **more)
+        out.write(whole.getvalue()[:200])
+        out.flush()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def straight(self: Path, *mode: Any) -> Any:
+        name = self.name.removeprefix(".").partition(".parquet")[0]
+        return opened(self.with_name(f"{name}.parquet"), *mode)
+
+    pq.write_table = half
+    if in_place:
+        Path.open = straight  # type: ignore[method-assign, assignment]
+    rows = pa.Table.from_pylist([{"offset": n, "value": b"{}"} for n in range(40)], SCHEMA)
+    landing.write(place, "cluster", rows, 0, 40)
+
+
+def test_what_has_landed_is_not_lost_with_the_topics_messages(begun: Project, topic: Topic) -> None:
+    topic.send(rows(10), partition=0)
+    landed(begun)
+    topic.send(rows(10, 10), partition=0)
+    topic.cut({0: 15})
+    done = lander(begun).round()
+    assert f"{topic.name}/0: up to 5 messages from offset 10 on are gone" in str(done.problem)
+    assert done.messages == 5, "what stands behind the loss lands all the same"
+    stopped(begun, "from offset 10 up to 15 have not landed")
+    assert ids(begun) == list(range(10))
+    stopped(begun, "up to 5 messages from offset 10 on are gone")
+    well(begun.loader().load("run", accept="loss"))
+    assert ids(begun) == [*range(10), *range(15, 20)]
+    assert [origin for _, _, origin in begun.dead("shop.lines")] == [f"{topic.name}/0/10-15"]
+    assert not landed(begun).files
+    begun.check_books("shop")
+
+
+def test_what_landed_of_a_topic_that_is_made_anew_comes_first(begun: Project, topic: Topic) -> None:
+    topic.send(rows(3), partition=0)
+    landed(begun)
+    topic.delete()
+    topic.make()
+    topic.send(rows(5, 100), partition=0)
+    assert "made anew" in str(lander(begun).round().problem)
+    stopped(begun, "the topic was deleted and made anew")
+    assert ids(begun) == [0, 1, 2]
+    well(begun.loader().load("run", accept="loss"))
+    landed(begun)
+    well(begun.load(afresh=True))
+    assert ids(begun) == [0, 1, 2, *range(100, 105)]
+    assert not well(begun.load()).loads
+    begun.check_books("shop")
+
+
+def test_new_partitions_land_and_come_after_the_others(begun: Project, topic: Topic) -> None:
+    topic.send(rows(2), partition=0)
+    topic.grow(5)
+    topic.send(rows(2, 10), partition=4)
+    landed(begun)
+    well(begun.load())
+    assert begun.raw("shop.lines", "_load_number, id") == [(1, 0), (1, 1), (2, 10), (2, 11)]
+    assert not files(begun)
+
+
+def test_the_load_says_where_reading_begins(project: Project, topic: Topic) -> None:
+    topic.send(rows(2))
+    node = declared(project, topic, start="latest")
+    project.declare(node)
+    with pytest.raises(SourceError, match="no load has said yet"):
+        landed(project)
+    well(project.load(node))
+    topic.send(rows(2, 2))
+    assert landed(project).messages == 2
+    well(project.load(afresh=True))
+    assert ids(project) == [2, 3]
+
+
+@pytest.mark.usefixtures("small")
+def test_more_than_the_landing_may_hold_stays_in_the_broker(
+    begun: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(land, "_FILES", 2)
+    topic.send(rows(60), partition=0)
+    topic.send(rows(5, 100), partition=1)
+    found = []
+    while (done := landed(begun)).full:
+        assert done.full == {(topic.name, 0)}
+        assert not landed(begun).files
+        found.append(len(files(begun)))
+        files(begun)[0].unlink()  # a hole lands in any case
+        assert landed(begun).messages == 10
+        well(begun.load())
+    assert found == [3, 2]
+    well(begun.load())
+    assert ids(begun) == [*range(60), *range(100, 105)]
+
+
+def test_the_load_of_another_warehouse_is_refused(
+    begun: Project, topic: Topic, tmp_path: Path
+) -> None:
+    other = Project(tmp_path / "other")
+    topic.send(rows(2))
+    landed(begun)
+    other.declare(declared(begun, topic))
+    stopped(other, "the load of another warehouse takes what lands in")
+    well(begun.load())
+    assert ids(begun) == [0, 1]
+
+
+def test_a_position_that_was_set_back_lets_land_again(begun: Project, topic: Topic) -> None:
+    """As after `millrace rewind`: the files are gone, the broker has the messages."""
+    topic.send(rows(5))
+    kept = begun.warehouse.read_bytes()
+    landed(begun)
+    well(begun.load())
+    begun.warehouse.write_bytes(kept)
+    assert not well(begun.load(afresh=True)).loads
+    assert landed(begun).messages == 5
+    well(begun.load())
+    assert ids(begun) == list(range(5))
+
+
+def test_a_rewind_reads_from_the_broker(begun: Project, topic: Topic) -> None:
+    topic.send([(str(n), {"id": n, "note": "x"}) for n in range(9)])
+    landed(begun)
+    only = {"schema_contract": {"columns": "discard_value"}}
+    well(begun.load(declared(begun, topic, **only)))
+    begun.declare(declared(begun, topic, {**COLUMNS, "note": "varchar"}, **only))
+    loader = begun.loader()
+    well(loader.rewind_stream(loader.source.tables[0], since("0", loader.source.tables[0]), "a"))
+    assert ids(begun) == sorted([*range(9), *range(9)])
+    begun.check_books("shop")
+
+
+def test_the_stream_goes_by_what_has_landed(begun: Project, topic: Topic) -> None:
+    declared = begun.loader().source
+    watch = Watch(declared, declared.tables[0], begun.env)
+    topic.send(rows(7), partition=0)
+    state = begun.loader().states()["lines"]
+    assert (watch.lag(state)[topic.name, 0], watch.waits) == (7, False)
+    landed(begun)
+    assert (watch.lag(state)[topic.name, 0], watch.waits) == (7, True)
+
+
+@pytest.mark.parametrize("where", ["", "s3://bucket/landing"])
+def test_a_landing_is_a_folder(project: Project, topic: Topic, where: str) -> None:
+    project.declare(declared(project, topic, landing=where))
+    with pytest.raises(DeclarationError, match="has no landing folder"):
+        lander(project)
+    stopped(project, "has no landing folder")
+
+
+class Readers:
+    """Reader processes and loads that are killed at random moments and begun again."""
+
+    def __init__(self, project: Project) -> None:
+        (project.root / "dbt_project.yml").write_text("name: shop\n")
+        self._project, self.log = project, project.root / "log"
+
+    def land(self, *words: str) -> subprocess.Popen[bytes]:
+        """`millrace land`."""
+        command = [sys.executable, "-m", "ops.cli", "land", "shop.lines", *words]
+        return self._begin(command, self._project.root)
+
+    def load(self) -> subprocess.Popen[bytes]:
+        """A load in a process of its own."""
+        do = (
+            f"from projects import Project; from pathlib import Path; "
+            f"r = Project(Path({str(self._project.root)!r})).loader().load('killed'); "
+            "print(*r.errors)"
+        )
+        return self._begin([sys.executable, "-c", do], ROOT)
+
+    def _begin(self, command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+        paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
+        with self.log.open("ab") as log:
+            return subprocess.Popen(
+                command, cwd=folder, stdout=log, stderr=log,
+                env={**os.environ, "PYTHONPATH": paths, "RUNTIME__DLTHUB_TELEMETRY": "false"},
+            )  # fmt: skip
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """By SIGKILL; it must not have ended by itself."""
+        assert process.poll() is None, self.log.read_text()[-2000:]
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("shares", "kills"),
+    [((("--share", "1/2"), ("--share", "2/2")), 5), (((), ()), 3)],
+    ids=["each its half", "both all"],
+)
+def test_readers_and_loads_are_killed(
+    project: Project, broker: Broker, shares: tuple[tuple[str, ...], ...], kills: int
+) -> None:
+    """Messages come all the while, in transactions of which some are aborted."""
+    seed = int(os.environ.get("MILLRACE_CRASH_SEED", time.time_ns() % 10_000))
+    print(f"MILLRACE_CRASH_SEED={seed}")
+    dice, topic = random.Random(seed), Topic(broker.address, 4)
+    well(project.load(declared(project, topic)))
+    readers = Readers(project)
+    sent: list[int] = []
+    ended = threading.Event()
+
+    def produce() -> None:
+        number = 0
+        while not ended.is_set():
+            made = rows(300, number)
+            number += 300
+            ending = dice.choice(["commit", "commit", "abort", ""])
+            topic.send(made, transaction=ending)
+            sent.extend(range(number - 300, number) if ending != "abort" else ())
+
+    producer = threading.Thread(target=produce)
+    producer.start()
+    every = ("--every", "0.1s")
+    running = [readers.land(*share, *every) for share in shares]
+    loads = 0
+    try:
+        for _ in range(kills):
+            load = readers.load()
+            time.sleep(dice.uniform(0.5, 4))
+            one = dice.randrange(len(running))
+            readers.kill(running[one])
+            running[one] = readers.land(*shares[one], *every)
+            if load.poll() is None and dice.random() < 0.7:
+                readers.kill(load)
+            load.wait()
+            loads += 1
+        ended.set()
+        producer.join()
+        for process in running:
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(60) for process in running] == [0, 0], readers.log.read_text()[-2000:]
+    finally:
+        ended.set()
+        for process in running:
+            process.kill()
+            process.wait()
+    assert readers.land().wait(60) == 0, readers.log.read_text()[-2000:]
+    well(project.load(afresh=True))
+    assert len(sent) > 1000
+    found = project.raw("shop.lines", "_topic, _partition, _offset, id")
+    assert [key for *_, key in sorted(found, key=lambda row: row[3])] == sent
+    assert len({row[:3] for row in found}) == len(sent)
+    project.check_books("shop")
+    state = project.loader().states()["lines"]
+    (only,) = state["kafka"]["topics"].values()
+    assert {int(n): at for n, at in only["next"].items()} == ends(topic, project)
+    told = json.loads((project.root / "landing" / "shop.lines" / "position.json").read_text())
+    assert told == {"committer": state["landing"], "kafka": state["kafka"]}
+    assert not files(project)
