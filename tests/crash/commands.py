@@ -13,6 +13,7 @@ def carry_out(command: list[Any]) -> int:
         "load": _load,
         "backfill": _backfill,
         "rewind-stream": _rewind_stream,
+        "land": _land,
         "replay": _replay,
         "discard": _discard,
         "publish": _publish,
@@ -56,6 +57,18 @@ def _rewind_stream(root: str, to: str) -> int:
     loader = Project(Path(root)).loader()
     table = loader.source.tables[0]
     return _told(loader.rewind_stream(table, since(to, table), "killed").errors)
+
+
+def _land(root: str) -> int:
+    from projects import Project
+
+    from ingest.readers import land
+
+    land._WINDOW = 40
+    project = Project(Path(root))
+    declared = project.loader().source
+    done = land.Lander(declared, declared.tables[0], project.env, land.Share()).round()
+    return _told([done.problem] if done.problem else [])
 
 
 def _told(errors: list[Any]) -> int:

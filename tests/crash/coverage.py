@@ -21,6 +21,8 @@ CASES = {
         *("readers.json_rows.json_relation", "readers.line_by_line._written"),
         *("readers.places._Bucket.fetch", "readers.sql.open_source"),
         "readers.kafka_broker.Broker.tell_group",
+        *("readers.land.Lander._lands", "readers.landing.Landing.write"),
+        *("readers.landing.Landing.settle", "readers.landing._sync"),
         *("readers.resource.ResourceReader._read", "readers.resource._put_down"),
         "readers.resource.ResourceReader.stretch.counted",
         *("readers.text_files.unpacked", "readers.text_files._fast_csv"),

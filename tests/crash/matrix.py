@@ -20,7 +20,8 @@ from tests.crash.readers import PlainCopy, Publish
 from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
-MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40}
+MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40,
+           "landings": 25}  # fmt: skip
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 220."""
 SAMPLE_MOMENTS = 20
 BROKERS = 15
@@ -122,7 +123,8 @@ def stores(job: Job, name: str) -> None:
         for action in TROUBLES if name in TROUBLED else ():
             cases = disturber.cases(1, action, "(before)")
             job.disturb(disturber, 1, cases, SAID[action])
-        if isinstance(store, Topics):
+        if name == "topics":
+            assert isinstance(store, Topics)
             tally = Tally(f"{store.name}: the broker dies, and the reader with it", disturber.seed)
             begun = time.monotonic()
             broker_killed(disturber, 1, BROKERS, tally)

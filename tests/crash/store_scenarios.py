@@ -26,7 +26,7 @@ from tests.crash.databases import (
 )
 from tests.crash.edge import Edge
 from tests.crash.stores import Known, Store, rules
-from tests.crash.topics import Topics
+from tests.crash.topics import Landings, Topics
 
 
 class Files(Store):
@@ -142,10 +142,10 @@ class Rest(Store):
         return 200, {"items": part, "next": more}
 
 
-STORES: dict[str, type[Store]] = {
-    kind.__name__.lower(): kind
-    for kind in (Append, Replace, Deletes, Backfill, Files, Bucket, Rest, Letters, Edge, Topics)
-}
+_KINDS: tuple[type[Store], ...] = (
+    *(Append, Replace, Deletes, Backfill, Files, Bucket, Rest, Letters, Edge, Topics, Landings),
+)
+STORES = {kind.__name__.lower(): kind for kind in _KINDS}
 """Every scenario of ingestion alone, by a short name. One more is a class and its name here."""
 
 

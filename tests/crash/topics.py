@@ -102,6 +102,56 @@ class Topics(Store):
         return again if step == 3 else super().command(step)
 
 
+class Landings(Topics):
+    """A reader lands what is in the topic, in small files; the load takes them."""
+
+    name = "landings"
+    steps = (
+        "the first look", "messages land", "the load takes them", "more land, over a torn draft",
+        "the load takes them, and clears away",
+    )  # fmt: skip
+
+    def bring(self, step: int) -> None:
+        known, landing = self.known, self.path / "landing"
+        if step == 0:
+            made = table("lines", COLUMNS, topic="lines", primary_key=["id"], max_dead=1, window=40,
+                         landing=str(landing))  # fmt: skip
+            brokers = self.broker.address
+            self.project.declare(source("shop", made, kind="kafka", brokers=brokers))
+            self.topic = Topic(brokers, name="lines")
+            known["lines"] = Known(("id", "amount"))
+        elif step in (1, 3):
+            for end in ("commit", "abort", "commit"):
+                made = [(100 * step + i, i) for i in range(60)]
+                sent = [(str(n), {"id": n, "amount": amount}) for n, amount in made]
+                self.topic.send(sent, transaction=end)
+                self._landed += made if end == "commit" else []
+            self.topic.send([("bad", b"\xff"), ("bad", "{")])
+            if step == 3:
+                (draft,) = {path.parent for path in landing.rglob("0")}
+                torn = f".{0:020}-{5:020}.parquet.{'a' * 32}.partial"
+                (draft / "0" / torn).write_bytes(b"PAR1")
+        else:
+            known["lines"].rows += self._landed
+            known["lines"].dead[rules("unparsable")] += 2
+            self._landed = []
+        self._stands = step
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self._landed: list[tuple[int, int]] = []
+
+    def command(self, step: int) -> list[str]:
+        return ["land" if step in (1, 3) else "load", str(self.project.root)]
+
+    def check(self, step: int) -> int:
+        """After a load nothing is left in the landing."""
+        count = super().check(step)
+        left = [path for path in (self.path / "landing").rglob("*.p*") if path.suffix != ".json"]
+        assert bool(left) == (step in (1, 3)), f"in the landing: {left}"
+        return count
+
+
 def broker_killed(disturber: Disturber, step: int, count: int, tally: Tally) -> None:
     """SIGKILL to the broker at random moments of a load, to the reader too every second time.
 

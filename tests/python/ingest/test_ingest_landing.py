@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import typer
 from projects import Project, source, table
 from real_topics import Topic
 from services import kafka
@@ -28,6 +29,7 @@ from ingest.readers.messages import SCHEMA
 from ingest.readers.offsets import Place
 from ingest.readers.rewound import since
 from ingest.readers.watch import Watch
+from ops.cli_land import _share
 from sample.broker import Broker
 
 pytestmark = pytest.mark.xdist_group("kafka")
@@ -140,32 +142,25 @@ def ends(topic: Topic, project: Project) -> dict[int, int]:
 def test_what_overlaps_comes_once(
     begun: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch, trims: bool
 ) -> None:
-    """Two readers of the same partitions, of which neither sees what the other landed."""
+    """Two readers of the same partitions, of which neither saw what the other landed."""
     topic.send(rows(100))
     landed(begun)
+    first = {path: path.read_bytes() for path in files(begun)}
+    for path in first:
+        path.unlink()
     monkeypatch.setattr(land, "_WINDOW", 35)
     topic.send(rows(50, 100))
-    with pytest.MonkeyPatch.context() as blind:
-        blind.setattr(Landing, "files", lambda self: own())
-        whole, before = Landing.files, set(files(begun))
-
-        def own() -> Any:
-            blind.undo()
-            found = Landing(begun.root / "landing" / "shop.lines", None).files()  # type: ignore[arg-type]
-            blind.setattr(Landing, "files", lambda self: own())
-            return {
-                place: [file for file in there if file.path not in before]
-                for place, there in found.items()
-            }
-
-        assert whole is not None
-        landed(begun)
-    assert len(files(begun)) > len(before) + 3
+    landed(begun)
+    other = len(files(begun))
+    for path, content in first.items():
+        path.write_bytes(content)
+    assert len(files(begun)) == len(first) + other
     if not trims:
         monkeypatch.setattr(landing, "trimmed", lambda batch, first, end: batch)
     well(begun.load())
     assert (ids(begun) == list(range(150))) == trims
     assert not files(begun)
+    begun.check_books("shop")
 
 
 @pytest.mark.usefixtures("small")
@@ -398,6 +393,14 @@ def test_a_landing_is_a_folder(project: Project, topic: Topic, where: str) -> No
     stopped(project, "has no landing folder")
 
 
+@pytest.mark.parametrize("words", [("0,x", None), (None, "2"), (None, "3/2"), ("0", "1/2")])
+def test_a_share_that_is_none_is_refused(words: tuple[str | None, str | None]) -> None:
+    with pytest.raises(typer.BadParameter):
+        _share(*words)
+    assert _share(None, "2/2") == Share(nth=1, of=2)
+    assert _share("0,3", None) == Share(numbers=frozenset({0, 3}))
+
+
 class Readers:
     """Reader processes and loads that are killed at random moments and begun again."""
 
@@ -406,9 +409,19 @@ class Readers:
         self._project, self.log = project, project.root / "log"
 
     def land(self, *words: str) -> subprocess.Popen[bytes]:
-        """`millrace land`."""
+        """`millrace land`; one that goes on has begun to land when this returns."""
+        told = self._told()
         command = [sys.executable, "-m", "ops.cli", "land", "shop.lines", *words]
-        return self._begin(command, self._project.root)
+        process = self._begin(command, self._project.root)
+        ends = time.monotonic() + 60
+        while "--every" in words and self._told() == told:
+            assert process.poll() is None, self.log.read_text()
+            assert time.monotonic() < ends, self.log.read_text()
+            time.sleep(0.02)
+        return process
+
+    def _told(self) -> int:
+        return self.log.read_text().count("messages in") if self.log.exists() else 0
 
     def load(self) -> subprocess.Popen[bytes]:
         """A load in a process of its own."""
@@ -436,7 +449,7 @@ class Readers:
 
 @pytest.mark.parametrize(
     ("shares", "kills"),
-    [((("--share", "1/2"), ("--share", "2/2")), 5), (((), ()), 3)],
+    [((("--share", "1/2"), ("--share", "2/2")), 3), (((), ()), 2)],
     ids=["each its half", "both all"],
 )
 def test_readers_and_loads_are_killed(
@@ -464,18 +477,19 @@ def test_readers_and_loads_are_killed(
     producer.start()
     every = ("--every", "0.1s")
     running = [readers.land(*share, *every) for share in shares]
-    loads = 0
+    killed = 0
     try:
-        for _ in range(kills):
+        for number in range(kills):
             load = readers.load()
-            time.sleep(dice.uniform(0.5, 4))
-            one = dice.randrange(len(running))
+            time.sleep(dice.uniform(0, 0.5))
+            one = number % len(running)
             readers.kill(running[one])
             running[one] = readers.land(*shares[one], *every)
-            if load.poll() is None and dice.random() < 0.7:
+            time.sleep(dice.uniform(0, 2))
+            if load.poll() is None and number % 2 == 0:
                 readers.kill(load)
+                killed += 1
             load.wait()
-            loads += 1
         ended.set()
         producer.join()
         for process in running:
@@ -488,6 +502,7 @@ def test_readers_and_loads_are_killed(
             process.wait()
     assert readers.land().wait(60) == 0, readers.log.read_text()[-2000:]
     well(project.load(afresh=True))
+    print(f"{len(sent)} messages; {killed} loads were killed")
     assert len(sent) > 1000
     found = project.raw("shop.lines", "_topic, _partition, _offset, id")
     assert [key for *_, key in sorted(found, key=lambda row: row[3])] == sent
