@@ -38,6 +38,18 @@ def millrace(url: str, folder: Path) -> None:
         raise SystemExit(str(error))
 
 
+def land(url: str, folder: Path) -> None:
+    """A reader of Millrace, which lands the messages for the load."""
+    from ingest.declaration import load_sources
+    from ingest.readers.land import Lander, Share
+
+    (source,) = load_sources(folder)
+    done = Lander(source, source.tables[0], {"BENCH_URL": url}, Share()).round()
+    print(done)
+    if done.problem:
+        raise SystemExit(str(done.problem))
+
+
 def dlt_consumer(url: str, folder: Path) -> None:
     """The Python way: a consumer's messages, each parsed, as the rows of a dlt resource."""
     import json

@@ -23,9 +23,12 @@ from tests.bench.measure import BenchError, Cost
 from tests.crash.client import PATHS
 
 LIMIT, MILLRACE, PYTHON = "limit", "millrace", "dlt python"
+LAND, TAKE = "millrace land", "its load"
 WHAT = {
     LIMIT: "Kafka's own ConsumerPerformance, which reads and counts",
     MILLRACE: "parsed, every column typed, rules on seven, into the raw table",
+    LAND: "a reader that lands the messages as Parquet",
+    TAKE: "what has landed, parsed, typed and checked, into the raw table",
     PYTHON: "confluent-kafka and json.loads in a dlt resource, into DuckDB",
 }
 TOPIC, PARTITIONS = "sales", 3
@@ -84,7 +87,9 @@ def run(count: int, rounds: int, python: int, tell: Callable[[str], None]) -> li
         for number in range(rounds):
             names = [name for name in WHAT if name != PYTHON or number < python]
             # every other round goes the other way, so that no one always runs after the same one
-            for name in names if number % 2 == 0 else reversed(names):
+            turns = [n for n in (names if number % 2 == 0 else names[::-1]) if n != TAKE]
+            landing = turns.index(LAND) + 1
+            for name in [*turns[:landing], TAKE, *turns[landing:]]:
                 command = limit if name == LIMIT else None
                 cost = _one(name, address, home, command, expected)
                 costs[name].append(cost)
@@ -99,13 +104,23 @@ def _one(
     name: str, address: str, home: Path, command: list[str] | None, expected: tuple[Any, ...]
 ) -> Cost:
     folder = home / "run"
-    shutil.rmtree(folder, ignore_errors=True)
-    declared = folder / "models" / "staging" / "shop"
-    declared.mkdir(parents=True)
-    (declared / "_shop__sources.yml").write_text(_DECLARED)
-    word = {MILLRACE: "millrace", PYTHON: "dlt_consumer"}.get(name, "")
-    ours = [sys.executable, "-m", "tests.bench.contenders", word, address, str(folder)]
-    cost = measure.run(command or ours, home / "log.txt")
+
+    def ours(word: str) -> list[str]:
+        return [sys.executable, "-m", "tests.bench.contenders", word, address, str(folder)]
+
+    if name != TAKE:
+        shutil.rmtree(folder, ignore_errors=True)
+        declared = folder / "models" / "staging" / "shop"
+        declared.mkdir(parents=True)
+        landing = f", landing: {folder / 'landing'}" if name == LAND else ""
+        told = _DECLARED.replace("[event_id]}", f"[event_id]{landing}}}")
+        (declared / "_shop__sources.yml").write_text(told)
+    if name == LAND:  # the load says first where reading begins
+        measure.run(ours("millrace"), home / "log.txt")
+    word = {LAND: "land", PYTHON: "dlt_consumer"}.get(name, "millrace")
+    cost = measure.run(command or ours(word), home / "log.txt")
+    if name == LAND:
+        return cost  # its load shows that nothing is lost
     if command is None:
         _check(name, folder / "out.duckdb", expected)
     else:

@@ -20,9 +20,11 @@ from projects import Project, source, table
 from real_topics import Topic
 from services import kafka
 
-from ingest.errors import DeclarationError, SourceError
+from ingest.destination import Destination
+from ingest.errors import DeclarationError, LoadError, SourceError
 from ingest.load import SourceResult
 from ingest.readers import kafka_broker, land, landing
+from ingest.readers.kafka import KafkaReader
 from ingest.readers.land import Lander, Round, Share
 from ingest.readers.landing import Landing
 from ingest.readers.messages import SCHEMA
@@ -260,6 +262,31 @@ def _write_half(landing: Landing, place: Place, in_place: bool) -> None:
     landing.write(place, "cluster", rows, 0, 40)
 
 
+@pytest.mark.parametrize("too_soon", [False, True], ids=["after the load", "too soon"])
+def test_what_landed_stays_until_its_load_is_in(
+    begun: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch, too_soon: bool
+) -> None:
+    topic.send(rows(40))
+    landed(begun)
+    batch = KafkaReader._batch
+
+    def settled(self: Any, *given: Any) -> Any:
+        made = batch(self, *given)
+        made.taken()
+        return made
+
+    def fails(self: Any, *given: Any) -> None:
+        raise LoadError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        if too_soon:
+            patch.setattr(KafkaReader, "_batch", settled)
+        patch.setattr(Destination, "commit", fails)
+        stopped(begun, "the disk is full")
+    well(begun.load(afresh=True))
+    assert (ids(begun) == list(range(40))) != too_soon
+
+
 def test_what_has_landed_is_not_lost_with_the_topics_messages(begun: Project, topic: Topic) -> None:
     topic.send(rows(10), partition=0)
     landed(begun)
@@ -282,6 +309,8 @@ def test_what_landed_of_a_topic_that_is_made_anew_comes_first(begun: Project, to
     topic.send(rows(3), partition=0)
     landed(begun)
     topic.delete()
+    stopped(begun, "the cluster has no topic")
+    assert ids(begun) == [0, 1, 2]
     topic.make()
     topic.send(rows(5, 100), partition=0)
     assert "made anew" in str(lander(begun).round().problem)
