@@ -435,43 +435,44 @@ class Readers:
 
     def __init__(self, project: Project) -> None:
         (project.root / "dbt_project.yml").write_text("name: shop\n")
-        self._project, self.log = project, project.root / "log"
+        self._project, self._logs = project, list[Path]()
 
     def land(self, *words: str) -> subprocess.Popen[bytes]:
-        """`millrace land`; one that goes on has begun to land when this returns."""
-        told = self._told()
+        """`millrace land`; one that goes on has landed something when this returns."""
         command = [sys.executable, "-m", "ops.cli", "land", "shop.lines", *words]
         process = self._begin(command, self._project.root)
         ends = time.monotonic() + 60
-        while "--every" in words and self._told() == told:
-            assert process.poll() is None, self.log.read_text()
-            assert time.monotonic() < ends, self.log.read_text()
+        while "--every" in words and "messages in" not in self._logs[-1].read_text():
+            assert process.poll() is None, self.said()
+            assert time.monotonic() < ends, self.said()
             time.sleep(0.02)
         return process
 
-    def _told(self) -> int:
-        return self.log.read_text().count("messages in") if self.log.exists() else 0
-
     def load(self) -> subprocess.Popen[bytes]:
         """A load in a process of its own."""
+        root = str(self._project.root)
         do = (
-            f"from projects import Project; from pathlib import Path; "
-            f"r = Project(Path({str(self._project.root)!r})).loader().load('killed'); "
-            "print(*r.errors)"
+            "from pathlib import Path; from projects import Project; "
+            f"print(*Project(Path({root!r})).loader().load('killed').errors)"
         )
         return self._begin([sys.executable, "-c", do], ROOT)
 
     def _begin(self, command: list[str], folder: Path) -> subprocess.Popen[bytes]:
         paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
-        with self.log.open("ab") as log:
+        self._logs.append(self._project.root / f"log-{len(self._logs)}")
+        with self._logs[-1].open("ab") as log:
             return subprocess.Popen(
                 command, cwd=folder, stdout=log, stderr=log,
                 env={**os.environ, "PYTHONPATH": paths, "RUNTIME__DLTHUB_TELEMETRY": "false"},
             )  # fmt: skip
 
+    def said(self) -> str:
+        """What they have said, the end of it."""
+        return "\n".join(log.read_text()[-500:] for log in self._logs)
+
     def kill(self, process: subprocess.Popen[bytes]) -> None:
         """By SIGKILL; it must not have ended by itself."""
-        assert process.poll() is None, self.log.read_text()[-2000:]
+        assert process.poll() is None, self.said()
         process.kill()
         process.wait()
 
@@ -501,6 +502,7 @@ def test_readers_and_loads_are_killed(
             ending = dice.choice(["commit", "commit", "abort", ""])
             topic.send(made, transaction=ending)
             sent.extend(range(number - 300, number) if ending != "abort" else ())
+            time.sleep(0.1)
 
     producer = threading.Thread(target=produce)
     producer.start()
@@ -523,13 +525,13 @@ def test_readers_and_loads_are_killed(
         producer.join()
         for process in running:
             process.send_signal(signal.SIGTERM)
-        assert [process.wait(60) for process in running] == [0, 0], readers.log.read_text()[-2000:]
+        assert [process.wait(60) for process in running] == [0, 0], readers.said()
     finally:
         ended.set()
         for process in running:
             process.kill()
             process.wait()
-    assert readers.land().wait(60) == 0, readers.log.read_text()[-2000:]
+    assert readers.land().wait(60) == 0, readers.said()
     well(project.load(afresh=True))
     print(f"{len(sent)} messages; {killed} loads were killed")
     assert len(sent) > 1000
