@@ -136,12 +136,12 @@ class Landed:
 
     def hole(self, where: Positions) -> str:
         """What has not landed though later messages have, behind these ends; nothing, if not."""
-        # a folder's list is not of one moment: a hole is none that a second one does not have
+        # A list of a folder is not of one moment: it may have a file and not the one that landed
+        # before it. So what lies beyond is of the first list, and what is missing of a later one.
         files = self.landing.files()
         for (topic, number), place in _places(where).items():
-            there = files.get(place, [])
-            at = covered(there, where.ends[topic, number])
-            if beyond := [file.first for file in there if file.first > at]:
+            at = covered(files.get(place, []), where.ends[topic, number])
+            if beyond := [file.first for file in self.files.get(place, ()) if file.first > at]:
                 return (
                     f"{topic}/{number}: the messages from offset {at:,} up to {min(beyond):,} have "
                     "not landed, though later ones have; they are waited for, and nothing was "

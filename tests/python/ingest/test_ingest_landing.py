@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from ingest.load import SourceResult
 from ingest.readers import kafka_broker, land, landing
 from ingest.readers.kafka import KafkaReader
 from ingest.readers.land import Lander, Round, Share
+from ingest.readers.landed import Landed
 from ingest.readers.landing import Landing
 from ingest.readers.messages import SCHEMA
 from ingest.readers.offsets import Place
@@ -188,6 +190,24 @@ def test_a_hole_is_waited_for_and_told(begun: Project, topic: Topic) -> None:
     assert ids(begun) == [*range(50), *range(100, 110)]
     assert not files(begun)
     begun.check_books("shop")
+
+
+@pytest.mark.usefixtures("small")
+def test_a_list_that_is_read_while_files_land_shows_no_hole(
+    begun: Project, topic: Topic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may have the second of two files and not the first, which landed behind its back."""
+    list_of = Landing.files
+    state = begun.loader().states()["lines"]
+    declared = begun.loader().source.tables[0]
+    before = Landed.of(declared, begun.env, state)
+    topic.send(rows(20), partition=0)
+    reader = lander(begun)
+    reader.round()
+    where = before.look(reader._broker, state)
+    monkeypatch.setattr(Landing, "files", lambda self: {p: f[1:] for p, f in list_of(self).items()})
+    assert not before.hole(replace(where, ends=where.begins))
+    assert Landed.of(declared, begun.env, state).hole(replace(where, ends=where.begins))
 
 
 @pytest.mark.usefixtures("small")
