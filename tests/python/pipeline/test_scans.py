@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
+import live_poller
 import pytest
-from copies import PROJECT
+from copies import PROJECT, project_copy
 from homes import Home
 from services import kafka
 
@@ -38,20 +43,49 @@ order by all
 """
 
 
+@dataclass
+class Streamed:
+    """A home whose scans came in three loads, the second of them without the tills' database.
+
+    Attributes:
+        told: what a polling reader of the live lines saw meanwhile.
+    """
+
+    home: Home
+    told: dict[str, Any]
+
+
 @pytest.fixture(scope="module")
-def streamed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
-    """A home whose scans came in three loads; its broker is up."""
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Streamed]:
+    """Its broker is up."""
     with kafka() as broker:
         home = Home(
             tmp_path_factory.mktemp("streamed") / "home",
             env={"MILLRACE_SCANNER_BROKERS": broker.address},
         ).start(FIRST, thin=True)
         _done(home, "run", "--quick-report")
-        home.advance(STEPS[0])
-        _done(home, "load", "scanner")
-        home.advance(STEPS[1])
-        _done(home, "run", "--quick-report")
-        yield home
+        stop = home.path / "stop"
+        reader = subprocess.Popen(
+            [sys.executable, live_poller.__file__, str(home.snapshot), str(stop)],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        try:
+            home.advance(STEPS[0])
+            for step in ("load scanner", "build", "publish"):
+                _done(home, *step.split())
+            home.advance(STEPS[1])
+            _done(home, "run", "--quick-report")
+            stop.touch()
+            told, _ = reader.communicate(timeout=60)
+        finally:
+            reader.kill()
+        yield Streamed(home, json.loads(told))
+
+
+@pytest.fixture(scope="module")
+def streamed(world: Streamed) -> Home:
+    return world.home
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +166,52 @@ def test_the_windows_have_each_scan(streamed: Home, oracle: ScansOracle) -> None
     ((events, amount),) = counted
     # a window of a day begins four times a day
     assert streamed.query(f"{each}.fct_rolling_days") == [(4 * events, 4 * amount)]
+
+
+@STREAMED
+def test_live_lines_are_the_scans_until_the_batch_brings_them(
+    world: Streamed, oracle: ScansOracle
+) -> None:
+    """A reader saw every line once, before the batch came and after."""
+    told, home = world.told, world.home
+    assert told["faults"] == []
+    assert told["looks"] > 100
+    (before, few), (same, many), (after, rest) = told["seen"]
+    assert before == same < after
+    assert many > few + 1000
+    lines = "basket_id, product_id, sales_amount from marts"
+    settled = home.query(f"select {lines}.live_basket_lines where is_settled order by all")
+    assert settled == home.query(f"select {lines}.fct_basket_lines order by all")
+    assert len(settled) == after
+    tail = home.query(f"select {lines}.live_basket_lines where not is_settled order by all")
+    truth = oracle.truth().project("basket_id, product_id, sales_value").fetchall()
+    known = {row[:2] for row in settled}
+    assert tail == sorted(row for row in truth if row[:2] not in known)
+    assert len(tail) == rest
+
+
+@STREAMED
+def test_live_lines_are_twice_there_where_settled_ones_are_not_left_out(
+    streamed: Home, tmp_path: Path
+) -> None:
+    """What the reader looks for is seen where the model does without it."""
+    left_out = "where settled.basket_id = scans.basket_id and settled.product_id = scans.product_id"
+    model = {"models/marts/scanner/live_basket_lines.sql": (left_out, "where false")}
+    edited = streamed.copied(tmp_path / "home", project=project_copy(tmp_path / "project", model))
+    done = edited.dbt("run", "--select", "live_basket_lines", "--full-refresh")
+    assert done.code == 0, done.text
+    both = "select count(*), count(distinct (basket_id, product_id)) from marts.live_basket_lines"
+    ((rows, keys),) = edited.query(both)
+    assert rows > keys + 1000
+
+
+@STREAMED
+def test_live_lines_equal_a_full_refresh(streamed: Home, tmp_path: Path) -> None:
+    whole = streamed.copied(tmp_path / "home")
+    done = whole.dbt("run", "--select", "live_basket_lines", "--full-refresh")
+    assert done.code == 0, done.text
+    rows = "select * from marts.live_basket_lines order by basket_id, product_id"
+    assert whole.query(rows) == streamed.query(rows)
 
 
 @pytest.mark.xdist_group("habits")
