@@ -186,6 +186,7 @@ def _register() -> None:
         cli_dead_letters,
         cli_kafka,
         cli_land,
+        cli_rebuild,
         cli_rewind,
         cli_sample,
         cli_status,
@@ -196,6 +197,7 @@ def _register() -> None:
     app.command(epilog=EXIT_CODES)(cli_backfill.backfill)
     app.command("rewind-stream", epilog=EXIT_CODES)(cli_backfill.rewind_stream)
     app.command(epilog=EXIT_CODES)(cli_rewind.rewind)
+    app.command(epilog=EXIT_CODES)(cli_rebuild.rebuild)
     app.command(epilog=EXIT_CODES)(cli_land.land)
     app.command(epilog=EXIT_CODES)(cli_stream.stream)
     app.add_typer(cli_dead_letters.app, name="dead-letters")

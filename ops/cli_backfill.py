@@ -46,7 +46,7 @@ def backfill(
     words = " ".join(["backfill", table, "--from", low, "--to", high])
     with logged(as_json=log_json) as log, opened(target, words) as here:
         asked = partial(_stretch, here, (table, low, high, chunk))
-        code = _taken(here, log, "backfill", words, asked)
+        code = taken(here, log, "backfill", words, asked)
     raise typer.Exit(code)
 
 
@@ -71,7 +71,7 @@ def rewind_stream(
     """
     words = " ".join(["rewind-stream", table, "--to", to])
     with logged(as_json=log_json) as log, opened(target, words) as here:
-        code = _taken(here, log, "rewind-stream", words, partial(_since, here, table, to))
+        code = taken(here, log, "rewind-stream", words, partial(since_offset, here, table, to))
     raise typer.Exit(code)
 
 
@@ -82,7 +82,8 @@ def _stretch(here: Settings, asked: tuple[str, str, str, str | None]) -> "Again"
     return source, lambda loader, run_id: loader.backfill(table, stretch, run_id)
 
 
-def _since(here: Settings, word: str, to: str) -> "Again":
+def since_offset(here: Settings, word: str, to: str) -> "Again":
+    """A topic's source, and how its loader reads it again from a point on."""
     source, table = named(load_sources(here.project, here.env), word)
     asked = since(to, table)
     return source, lambda loader, run_id: loader.rewind_stream(table, asked, run_id)
@@ -92,7 +93,7 @@ Again = tuple[Source, Callable[[Loader, str], SourceResult]]
 """A source, and what its loader is asked for in a run."""
 
 
-def _taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[], Again]) -> int:
+def taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[], Again]) -> int:
     """Do it as a run of one step in the journal; the exit code.
 
     Raises:

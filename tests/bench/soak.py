@@ -4,6 +4,8 @@ Messages come at a steady rate, late ones, corrections and poison among them. In
 was sent must be there once, and memory and files must not have grown with time.
 """
 
+import contextlib
+import os
 import random
 import signal
 import subprocess
@@ -131,19 +133,15 @@ class Soak:
         assert self.stream is not None
         resident = opened = 0
         proc = Path(f"/proc/{self.stream.pid}")
-        try:
+        with contextlib.suppress(OSError, IndexError):  # it has just been killed
             status = (proc / "status").read_text()
             resident = int(status.split("VmRSS:")[1].split()[0]) * 1024
             opened = len(list((proc / "fd").iterdir()))
-        except (OSError, IndexError):
-            pass  # it has just been killed
         sizes = []
-        for path in self.home.path.rglob("*"):
-            try:
-                if path.is_file():
-                    sizes.append(path.stat().st_size)
-            except OSError:
-                continue  # a file of the moment
+        for folder, _, names in os.walk(self.home.path):  # passes over what is gone meanwhile
+            for name in names:
+                with contextlib.suppress(OSError):
+                    sizes.append((Path(folder) / name).stat().st_size)
         rows = latency.rows(self.home.snapshot)
         self.looks.append(Look(at, rows, resident, len(sizes), opened, sum(sizes)))
 
