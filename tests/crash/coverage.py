@@ -63,6 +63,7 @@ EXCEPTIONS = {
     "ingest.readers.text_files.unpacked: target.unlink": "of a refused file, in the scratch folder",
     "ops.stream.Stream.tick: self._metrics.write": "numbers of this process; no other goes by them",
     "ops.stream_metrics.": "the same",
+    "ops.rebuild.": "in a folder beside; what is in use changes by a rewind alone, see there",
     "ops.stream.Stream._behind:": "reads; opens as its own process has it open",
     "ops.quality_report.report: draft.unlink": "only where Elementary itself could make no page",
 }
