@@ -19,7 +19,7 @@ from ingest.errors import DeclarationError
 Accept = Literal["", "deletes", "loss"]
 """What a person has said is right: that much is deleted at the source, that messages are lost."""
 Kind = Literal["sql", "files", "rest", "dlt", "kafka"]
-Format = Literal["parquet", "csv", "jsonl", "json", "text"]
+Format = Literal["parquet", "csv", "jsonl", "json", "text", "avro", "protobuf"]
 RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from", "_deleted")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 
@@ -112,6 +112,7 @@ class TableIngest(_Strict):
     endpoint: dict[str, Any] | None = None  # rest: dlt's endpoint
     topic: str | None = None  # kafka: its name, or a pattern that begins with ^
     key: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # kafka: what the key holds
+    schema_file: str | None = None  # kafka: an Avro schema, of messages that name none
     start: Annotated[str, BeforeValidator(_start)] = "earliest"  # kafka: of the first load
     isolation: Literal["read_committed", "read_uncommitted"] = "read_committed"
     max_message_bytes: int = Field(16 << 20, gt=0)  # kafka: of one value
@@ -130,6 +131,7 @@ class SourceIngest(_Strict):
     path: str | None = None  # files
     client: dict[str, Any] | None = None  # rest: dlt's client; kafka: settings of librdkafka
     brokers: str | None = None  # kafka: host:port, several by commas
+    registry: str | None = None  # kafka: URL of a schema registry
     function: str | None = None  # dlt: "package.module:function"
     arguments: dict[str, Any] = {}
 

@@ -21,6 +21,7 @@ from ingest.declaration import (
 )
 from ingest.declaration_nodes import NAME, Nodes, kept, like_ours
 from ingest.declaration_rules import try_rules
+from ingest.declaration_topics import registry_fits, topic_fits
 from ingest.declaration_words import (
     NEEDS,
     OURS,
@@ -98,6 +99,11 @@ class _Reader:
             [t.name for t in tables],
             lambda index, what: self.fail(f"table {what!r} twice", (*path, "tables", index)),
         )
+        registry_fits(
+            ingest,
+            tuple(table.ingest for table in tables),
+            lambda what, key: self.fail(what, (*path, *_INGEST, key)),
+        )
         is_on = self.nodes.enabled(fields, path)
         there = tuple(
             table
@@ -138,9 +144,9 @@ class _Reader:
         self._columns_named(ingest, names, f"{source}.{name}", where)
         self._fits_together(ingest, parent.kind, where)
         if parent.kind == "kafka":
-            self._topic_fits(ingest, columns, where)
+            topic_fits(ingest, parent, columns, lambda what, key: self.fail(what, (*where, key)))
             columns = (*columns, *message_columns(ingest))
-        elif ingest.format in ("json", "text"):
+        elif ingest.format not in (None, "parquet", "csv", "jsonl"):
             raise self.fail(f"format: files are not {ingest.format}", (*where, "format"))
         at = self.nodes.at(path)
         table = Table(source=source, name=name, columns=columns, ingest=ingest, where=at)
@@ -207,22 +213,6 @@ class _Reader:
                 "same columns",
                 place,
             )
-
-    def _topic_fits(self, ingest: TableIngest, columns: tuple[Column, ...], where: Place) -> None:
-        for word in ("cursor", "lag"):
-            if word in ingest.model_fields_set:
-                raise self.fail(f"a topic is read by its offsets: no {word}", (*where, word))
-        if ingest.write_disposition == "replace":
-            raise self.fail("a topic is not replaced", (*where, "write_disposition"))
-        if ingest.format in ("parquet", "csv", "jsonl"):
-            raise self.fail(f"format: messages are not {ingest.format}", (*where, "format"))
-        if ingest.format == "text" and len(columns) != 1:
-            raise self.fail("format: text is one column, and that is declared", (*where, "format"))
-        if ingest.topic and ingest.topic.startswith("^"):
-            try:
-                re.compile(ingest.topic)
-            except re.error as error:
-                raise self.fail(f"topic: {error}", (*where, "topic")) from None
 
     def _column(self, node: object, path: Place) -> Column:
         fields = self.nodes.mapping(node, path, "columns")

@@ -68,14 +68,23 @@ SOURCE_KEYS = {
     "files": {"path"},
     "rest": {"client"},
     "dlt": {"function", "arguments"},
-    "kafka": {"brokers", "client"},
+    "kafka": {"brokers", "client", "registry"},
 }
 TABLE_KEYS = {
     "sql": {"table", "database_schema"},
     "files": {"files", "format", "max_line_bytes", "max_read_bytes"},
     "rest": {"endpoint", "max_read_bytes"},
     "dlt": {"resource", "arguments", "max_read_bytes"},
-    "kafka": {"topic", "format", "key", "start", "isolation", "max_message_bytes", "landing"},
+    "kafka": {
+        "topic",
+        "format",
+        "schema_file",
+        "key",
+        "start",
+        "isolation",
+        "max_message_bytes",
+        "landing",
+    },
 }
 # dbt and Millrace themselves build in these; undoing a load there would delete their rows
 TAKEN_SCHEMAS = [

@@ -29,6 +29,7 @@ from ingest.readers import (
     resolve,
 )
 from ingest.readers.ahead import ahead
+from ingest.readers.formats import Formats
 from ingest.readers.landed import Landed
 from ingest.readers.messages import Messages, record_batch
 from ingest.readers.offsets import Partition, told
@@ -49,7 +50,11 @@ def open_source(
     source: Source, con: duckdb.DuckDBPyConnection, scratch: Path, env: Environment, seen: Seen
 ) -> Iterator[Reader]:
     """The reader of a source of kind `kafka`."""
-    yield KafkaReader(source, con, env)
+    formats = Formats(source, scratch, env)
+    try:
+        yield KafkaReader(source, con, env, formats)
+    finally:
+        formats.close()
 
 
 def open_broker(source: Source, table: Table, env: Environment) -> "Broker":
@@ -75,8 +80,10 @@ def open_broker(source: Source, table: Table, env: Environment) -> "Broker":
 class KafkaReader:
     """Reads the topics of one cluster."""
 
-    def __init__(self, source: Source, con: duckdb.DuckDBPyConnection, env: Environment) -> None:
-        self._source, self._con, self._env = source, con, env
+    def __init__(
+        self, source: Source, con: duckdb.DuckDBPyConnection, env: Environment, formats: Formats
+    ) -> None:
+        self._source, self._con, self._env, self._formats = source, con, env, formats
 
     def behind_loss(self, table: Table, state: TableState) -> Generator[Batch, None, None]:
         """The same, where messages were lost and a person has said that it goes on."""
@@ -162,7 +169,8 @@ class KafkaReader:
         lost: tuple[Gap, ...],
         landed: Landed | None = None,
     ) -> Batch:
-        rows, letters = Messages(self._con, table).relations(batches)
+        messages = Messages(self._con, table, self._formats.of(table))
+        rows, letters = messages.relations(batches)
         state = {**where.state(high), **(landed.own if landed else {})}
         hole = landed.hole(where) if landed else ""
         return Batch(

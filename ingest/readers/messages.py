@@ -10,11 +10,13 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from ingest.declaration import Table
 from ingest.message_columns import MESSAGE
 from ingest.readers import UNPARSABLE, breaking
 from ingest.readers.json_rows import json_relation
+from ingest.readers.schema_rows import Format, schema_relation
 from ingest.types import literal, quote
 
 _TIMESTAMPS = {1: "create", 2: "log_append"}
@@ -76,18 +78,22 @@ class Messages:
     Args:
         con: the session.
         table: the declaration, with the columns that every message has.
+        form: of values that are written with a schema.
     """
 
-    def __init__(self, con: duckdb.DuckDBPyConnection, table: Table) -> None:
-        self._con, self._table = con, table
+    def __init__(
+        self, con: duckdb.DuckDBPyConnection, table: Table, form: Format | None = None
+    ) -> None:
+        self._con, self._table, self._form = con, table, form
         own = tuple(c for c in table.columns if c.name not in {*MESSAGE, "_deleted"})
         self._own = table.model_copy(update={"columns": own})
 
     def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str]:
         """SQL of the rows, and of what is none (payload, broken_rules, `_source`)."""
-        self._con.register("kafka_batch", pa.Table.from_batches(batches, SCHEMA))
+        messages = pa.Table.from_batches(batches, SCHEMA)
+        self._con.register("kafka_batch", messages)
         try:
-            rows, unparsable = self._rows()
+            rows, unparsable = self._rows() if self._form is None else self._read(messages)
             self._con.execute(
                 f"create or replace temp table kafka_others as select {_NAMES}, {_BESIDE}, "
                 "value as bytes, try(decode(key)) as key_text from kafka_batch "
@@ -125,6 +131,12 @@ class Messages:
             beside=tuple(MESSAGE),
             payload="coalesce(line, bytes::varchar)",
         )
+
+    def _read(self, messages: pa.Table) -> tuple[str, str]:
+        assert self._form is not None
+        size, most = pc.binary_length(messages["value"]), self._table.ingest.max_message_bytes
+        good = messages.filter(pc.less_equal(size, most))
+        return schema_relation(self._con, self._own, good, self._form, f"{_NAMES}, {_BESIDE}")
 
     def _with_tombstones(self, rows: str) -> str:
         if self._table.ingest.deletes != "tombstones":

@@ -18,9 +18,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from real_registry import Registry, RegistryMissingError
+from real_registry import command as registry_command
 
 from ops.packages import default_cache
 from sample.broker import Broker
+from sample.broker_process import free_ports, wait
 from sample.errors import (
     ClientMissingError,
     JarsMissingError,
@@ -166,7 +169,7 @@ def kafka() -> Iterator[Broker]:
         pytest.skip.Exception: Java, Maven or the client is not installed; says what to install.
     """
     folder = Path(tempfile.mkdtemp(prefix="millrace-kafka-"))
-    broker = Broker(folder, Path(os.environ.get("MILLRACE_CACHE") or default_cache()), os.environ)
+    broker = Broker(folder, _cache(), os.environ)
     try:
         try:
             broker.start()
@@ -176,6 +179,37 @@ def kafka() -> Iterator[Broker]:
     finally:
         broker.kill()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def registry() -> Iterator[Registry]:
+    """A throw-away schema registry on a free loopback port; takes about seven seconds to come.
+
+    The first one on a machine takes a minute more: Maven fetches it into the user's cache.
+
+    Raises:
+        pytest.skip.Exception: Java 21 or Maven is not installed; says what to install.
+    """
+    found = Registry(int(free_ports()["port"]))
+    try:
+        command = registry_command(_cache(), found.port)
+    except RegistryMissingError as error:
+        pytest.skip(str(error))
+    with tempfile.TemporaryDirectory(prefix="millrace-registry-") as folder:
+        log = Path(folder) / "log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
+        try:
+            assert wait(lambda: found.is_up() or process.poll() is not None, 120)
+            assert process.poll() is None, log.read_text()[-500:]
+            yield found
+        finally:
+            process.kill()  # nothing is to be saved
+            process.wait()
+
+
+def _cache() -> Path:
+    return Path(os.environ.get("MILLRACE_CACHE") or default_cache())
 
 
 def _came_up(process: subprocess.Popen[bytes], log: Path) -> bool:
