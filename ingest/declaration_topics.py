@@ -7,7 +7,6 @@ from ingest.declaration import Column, SourceIngest, TableIngest
 from ingest.errors import DeclarationError
 
 Fail = Callable[[str, str], DeclarationError]
-_WITH_SCHEMA = ("avro", "protobuf")
 
 
 def topic_fits(
@@ -47,7 +46,7 @@ def registry_fits(parent: SourceIngest, tables: tuple[TableIngest, ...], fail: F
     Raises:
         DeclarationError: it says nothing.
     """
-    if parent.registry and not any(table.format in _WITH_SCHEMA for table in tables):
+    if parent.registry and not any(table.format == "avro" for table in tables):
         raise fail("registry says nothing without a table of `format: avro`", "registry")
 
 
@@ -63,5 +62,3 @@ def _schema_fits(ingest: TableIngest, parent: SourceIngest, fail: Fail) -> None:
             )
     elif ingest.format == "avro" and not parent.registry:
         raise fail("format: avro needs a `registry` at the source, or a `schema_file`", "format")
-    elif ingest.format == "protobuf" and not parent.registry:
-        raise fail("format: protobuf needs a `registry` at the source", "format")

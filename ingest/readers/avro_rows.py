@@ -84,8 +84,9 @@ class AvroReader:
             read: tuple[pa.Table, pa.Array] | None = None
             try:
                 read = self._read(schema, datums.slice(low, high - low))
-            except _BAD_DATUM:
-                self.close()
+            except _BAD_DATUM as error:
+                if isinstance(error, duckdb.InternalException | duckdb.FatalException):
+                    self.close()  # the session is of no more use
             if read is not None and len(read[1]) == high - low:
                 yield low, *read
                 return

@@ -314,4 +314,3 @@ def _full(name: str, space: str | None) -> str:
 
 def _json_text(value: Sql) -> Sql:
     return lambda x: f"to_json({value(x)})::varchar"
-

@@ -25,8 +25,8 @@ class Formats:
 
     def __init__(self, source: Source, scratch: Path, env: Environment) -> None:
         self._source, self._env = source, env
-        self._avro, self._registry = AvroReader(scratch), None
-        self._schemas = dict[int, AvroSchema]()
+        self._avro = AvroReader(scratch)
+        self._schemas, self._known = dict[int, AvroSchema](), dict[str, Format | None]()
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -39,6 +39,11 @@ class Formats:
             UnsetError: a variable is not set.
             SourceError: its `schema_file` is not there, or no schema.
         """
+        if table.name not in self._known:
+            self._known[table.name] = self._opened(table)
+        return self._known[table.name]
+
+    def _opened(self, table: Table) -> Format | None:
         if table.ingest.format != "avro":
             return None
         if table.ingest.schema_file is not None:
