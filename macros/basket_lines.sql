@@ -1,8 +1,9 @@
-{#- One select: the lines of a staging model of baskets as `fct_basket_lines` has them.
+{#- One select: the lines of baskets as the marts have them, of staged ones; the till database and the
+    tills' scans stage the same columns.
 
-    lines    the relation: one row per basket and product
-    load     SQL: the load of the tills' database that brought the line -#}
-{% macro basket_lines(lines, load='_load_number') %}
+    staged  name of a relation of staged lines
+    more    list of further columns of it -#}
+{% macro basket_lines(staged, more=[]) %}
     select
         basket_id,
         product_id,
@@ -23,6 +24,9 @@
         end as zero_quantity_reason,
         sold_at,
         cast(sold_at as date) as sold_on,
-        {{ load }} as _load_number
-    from {{ lines }}
-{%- endmacro %}
+        _load_number
+        {%- for column in more %},
+        {{ column }}
+        {%- endfor %}
+    from {{ staged }}
+{% endmacro %}

@@ -6,7 +6,7 @@
     key      columns that name a row
     columns  column of the model to the SQL that makes it of a row of `from`, which is `told`; of the
              same name where it is not given, as the key always is
-    which    which rows of the model come from there; all, unless given
+    which    which rows of the model, which is `held`, come from there; all, unless given
     others   what the other rows keep to
     reasons  why a row of `from` need not be here: name of the reason to SQL of such a row
     loads    [source, table] whose load numbers `_load_number` has; without, all rows are compared -#}
@@ -28,7 +28,7 @@
             {%- for condition in reasons.values() %} and ({{ condition }}) is not true{% endfor %}
     ){%- endset -%}
     {%- set here %}(
-        select {{ names }} from {{ model }} where {{ fresh }} {%- if which %} and ({{ which }}){% endif %}
+        select {{ names }} from {{ model }} as held where {{ fresh }} {%- if which %} and ({{ which }}){% endif %}
     ){%- endset %}
     with off as (
         select coalesce(t.load_number, h.load_number) as load_number

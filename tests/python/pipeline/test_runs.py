@@ -59,7 +59,7 @@ def test_again_with_nothing_new(home: Home) -> None:
 
 def test_a_failing_test_keeps_the_former_snapshot(home: Home, tmp_path: Path) -> None:
     """And no row of the edit that failed outlives it, though the edit is taken back."""
-    facts = "models/marts/fct_basket_lines.sql"
+    facts = "macros/basket_lines.sql"
     edit = ("        week_number,\n", "        week_number + 100 as week_number,\n")
     project = project_copy(tmp_path / "project", {facts: edit})
     there = Home(home.path, project, home.env)
