@@ -15,7 +15,7 @@ import typer
 from ingest.declaration import Accept
 from ingest.errors import DeclarationError, IngestError, redact
 from ops import settings as settings_module
-from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, OK, USAGE, CallError
+from ops.codes import FAILED, HELD, INTERRUPTED, MISDECLARED, OK, USAGE, CallError, RebuildError
 from ops.history import HistoryError
 from ops.journal import new_run_id
 from ops.lock import HeldError, LostError
@@ -41,6 +41,7 @@ def said(error: Exception) -> tuple[int, str, str]:
         (IngestError, FAILED, "failed"),
         (SampleError, FAILED, "failed"),
         (HistoryError, FAILED, "failed"),
+        (RebuildError, FAILED, "failed"),
     )
     hidden = hidden_texts()
     for kind, code, event in expected:
@@ -82,13 +83,13 @@ def logged(*, as_json: bool) -> Iterator[Log]:
 
 @contextmanager
 def opened(target: str | None, command: str, log: Log | None = None) -> Iterator[Settings]:
-    """The settings with the sample's systems up, the run lock held, and no rewind half done.
+    """The settings with the sample's systems up, the run lock held, and no swap half done.
 
     Raises:
         HeldError: another run holds the lock.
     """
     import sample
-    from ops import rewind, vouching
+    from ops import swap, vouching
     from ops.lock import run_lock
 
     here = settings_module.load(target)
@@ -97,7 +98,7 @@ def opened(target: str | None, command: str, log: Log | None = None) -> Iterator
         held = replace(here, lock=lock)
         vouching.vouch(held)
         with sample.services(here.sample_home):
-            rewind.complete(held, Log(as_json="--log-json" in sys.argv))
+            swap.complete(held, Log(as_json="--log-json" in sys.argv))
             yield held
 
 

@@ -161,6 +161,27 @@ class Dbt:
                     found.add((model.relation_name, column))
         return found
 
+    def models(self) -> set[str]:
+        """The names of the project's own models.
+
+        Raises:
+            ValueError: dbt cannot read the project; its own word.
+        """
+        try:
+            if wrong := self._parse():
+                raise ValueError(wrong)
+        finally:
+            release()
+        own = self._manifest.metadata.project_name
+        nodes = self._manifest.nodes.values()
+        return {n.name for n in nodes if n.resource_type == "model" and n.package_name == own}
+
+    def over(self, settings: Settings) -> "Dbt":
+        """The same project over other files, not to be parsed again."""
+        other = Dbt(settings)
+        other._manifest, other._fingerprint = self._manifest, self._fingerprint
+        return other
+
     def relations(self, database: str) -> set[tuple[str, str]]:
         """Schema and name of all that the parsed project keeps in a database."""
         nodes = self._manifest.nodes.values() if self._manifest else []

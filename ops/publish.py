@@ -69,7 +69,7 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
             _no_log(marts)
             for stale in published.glob(f"{_PARTIAL}*"):
                 stale.unlink(missing_ok=True)
-            _copy(source, partial)
+            copy(source, partial)
             _verify(partial, wanted)
             # A reader who opened the old snapshot for writing may have left a log beside it.
             # It belongs to that file; DuckDB must not look for it in the new one.
@@ -157,23 +157,23 @@ def log_of(database: Path) -> Path:
     return database.with_name(f"{database.name}.wal")
 
 
-def _copy(source: BinaryIO, partial: Path) -> None:
+def copy(source: BinaryIO, partial: Path) -> None:
     """Copy to a new file, on the disk when this returns; readable as the umask says.
 
     The kernel copies, and where the file system can share blocks (XFS, Btrfs) it copies nothing.
     """
-    with partial.open("xb") as copy:
+    with partial.open("xb") as file:
         left = os.fstat(source.fileno()).st_size
         with suppress(OSError):  # another file system, or one that cannot: the plain copy below
-            while left and (done := os.copy_file_range(source.fileno(), copy.fileno(), left)):
+            while left and (done := os.copy_file_range(source.fileno(), file.fileno(), left)):
                 left -= done
         if left:
             source.seek(0)
-            copy.seek(0)
-            copy.truncate()
-            shutil.copyfileobj(source, copy, 8 << 20)
-        copy.flush()
-        os.fsync(copy.fileno())
+            file.seek(0)
+            file.truncate()
+            shutil.copyfileobj(source, file, 8 << 20)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _verify(partial: Path, wanted: Inventory) -> None:

@@ -1,8 +1,9 @@
 """The one module that reads the environment: where everything is, and what is switched off."""
 
 import os
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ops import permissions
@@ -139,6 +140,33 @@ def load(target: str | None = None, start: Path | None = None) -> Settings:
     for folder in (warehouse.parent, marts.parent):
         folder.mkdir(parents=True, exist_ok=True)
     return settings
+
+
+@contextmanager
+def over(here: Settings, warehouse: Path, marts: Path, artifacts: Path) -> Iterator[Settings]:
+    """The same settings over other files, and dbt in this process over them too, for a while.
+
+    Args:
+        here: the settings.
+        warehouse: its file, of the same name, which dbt calls the database by.
+        marts: their file.
+        artifacts: a target folder of their own.
+    """
+    others = {
+        "MILLRACE_WAREHOUSE": str(warehouse),
+        "MILLRACE_MARTS": str(marts),
+        "DBT_TARGET_PATH": str(artifacts),
+    }
+    before = {name: os.environ.get(name) for name in others}
+    os.environ.update(others)
+    try:
+        yield replace(here, warehouse=warehouse, marts=marts, env={**here.env, **others})
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def project_folder(start: Path | None = None) -> Path | None:

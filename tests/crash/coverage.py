@@ -42,12 +42,13 @@ CASES = {
         "journal.Journal.nodes_of_killed",
         *("lock.run_lock", "lock.RunLock.__init__", "lock.RunLock._beat", "lock.RunLock.release"),
         *("log.Log.alone", "permissions.open_folder", "settings.load"),
-        *("publish.publish", "publish._sole_writer", "publish._copy", "publish._verify"),
+        *("publish.publish", "publish._sole_writer", "publish.copy", "publish._verify"),
         "publish.sync_folder",
         *("quality.fill", "quality._replace", "quality._append"),
         *("quality_report.report", "quality_report._parsed_once"),
+        *("rebuild._Rebuild.copies", "rebuild._Rebuild.swap", "rebuild._settle"),
         *("report._generate", "report._write", "resume.Builds.build"),
-        *("rewind._finish", "rewind._swap", "rewind._drop_drafts", "rewind._still"),
+        *("swap.replace", "swap.finish", "swap._swap", "swap.drop_drafts", "swap._still"),
         "vouching.vouch_now",
     ),
 }
@@ -63,7 +64,6 @@ EXCEPTIONS = {
     "ingest.readers.text_files.unpacked: target.unlink": "of a refused file, in the scratch folder",
     "ops.stream.Stream.tick: self._metrics.write": "numbers of this process; no other goes by them",
     "ops.stream_metrics.": "the same",
-    "ops.rebuild.": "in a folder beside; what is in use changes by a rewind alone, see there",
     "ops.stream.Stream._behind:": "reads; opens as its own process has it open",
     "ops.quality_report.report: draft.unlink": "only where Elementary itself could make no page",
 }

@@ -21,7 +21,7 @@ from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
 MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40,
-           "landings": 25}  # fmt: skip
+           "landings": 25, "rebuild": 10}  # fmt: skip
 """Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 220."""
 SAMPLE_MOMENTS = 20
 BROKERS = 15
@@ -142,6 +142,19 @@ def publishing(job: Job, name: str) -> None:
                     job.disturb(disturber, step, disturber.cases(step, action), SAID[action])
 
 
+def rebuilding(job: Job, name: str) -> None:
+    """A rebuild: every point and trouble of its own and of the swap, and random moments."""
+    from tests.crash.rebuilds import OWN, Rebuild
+
+    with job.walked(Rebuild(job.folder / "world")) as disturber:
+        for action in ("kill", *TROUBLES):
+            cases = disturber.cases(1, action, "" if action == "kill" else "(before)")
+            own = [case for case in cases if case.point.startswith(OWN)]
+            job.disturb(disturber, 1, own, SAID[action])
+        moments = disturber.moments(1, MOMENTS[name])
+        job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")
+
+
 def sample(job: Job, name: str) -> None:
     """Whole runs of the sample; see `runs`."""
     from tests.crash.retailer import WAY, Way
@@ -186,6 +199,7 @@ KINDS: dict[str, Callable[[Job, str], None]] = {
     "sample": sample,
     **dict.fromkeys(store_scenarios.STORES, stores),
     "publish": publishing,
+    "rebuild": rebuilding,
     "state": state,
 }
 

@@ -17,8 +17,8 @@ _OF_THEIR_OWN = {
         "ingest.destination.Destination.",
         "dlt: ",
     ),
-    "rewind": ("ops.history.", "ops.rewind.", "ops.publish.", "ops.journal."),
-    "rewind, forward again": ("ops.rewind.", "ops.publish."),
+    "rewind": ("ops.history.", "ops.rewind.", "ops.swap.", "ops.publish.", "ops.journal."),
+    "rewind, forward again": ("ops.rewind.", "ops.swap.", "ops.publish."),
 }
 """Steps that are killed also at points that others pass, since there it means something else."""
 

@@ -23,7 +23,7 @@ import pandas  # noqa: F401  read once here, not in every fork
 
 import ops.report
 import ops.run  # noqa: F401
-from ops import publish, rewind
+from ops import publish, rewind, swap
 from ops.dbt import fingerprint
 from ops.journal import Journal, now
 from ops.log import Log
@@ -64,7 +64,7 @@ def go(here: Settings, to: str = FIRST, kill_at: int = 0) -> rewind.Rewound:
     """The command `millrace rewind --to …`; killed before an effect, in a fork."""
     if kill_at:
         deadly(kill_at)
-    rewind.complete(here, Log())
+    swap.complete(here, Log())
     log = Log()
     log.run_id = "20170103T000000-000003"
     return rewind.rewind(here, log, to)
@@ -89,7 +89,7 @@ def main(home: Path, step: int, *, unsafe: bool) -> None:
     forked(lambda: (run(here, 1, FIRST), run(here, 2, SECOND)))
     shutil.copytree(home, kept)
     if unsafe:
-        rewind.write_json = lambda path, content: None
+        swap.write_json = lambda path, content: None
     number, killed = 0, True
     while killed:
         number += step
@@ -98,7 +98,7 @@ def main(home: Path, step: int, *, unsafe: bool) -> None:
         killed = forked(partial(go, here, FIRST, number))[0] == -signal.SIGKILL
         told: dict[str, Any] = {"kill": number, "killed": killed, "then": state(here)}
         shutil.copytree(home, other)
-        told["other_code"], _ = forked(lambda: rewind.complete(here, Log()))
+        told["other_code"], _ = forked(lambda: swap.complete(here, Log()))
         told["other"] = state(here)
         shutil.rmtree(home)
         other.rename(home)

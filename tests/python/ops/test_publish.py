@@ -124,7 +124,7 @@ def test_a_torn_copy_is_not_published(tmp_path: Path, monkeypatch: pytest.Monkey
     build(marts, 1)
     publish(marts, published)
     build(marts, 2)
-    monkeypatch.setattr("ops.publish._copy", lambda _, partial: partial.write_bytes(b"torn"))
+    monkeypatch.setattr("ops.publish.copy", lambda _, partial: partial.write_bytes(b"torn"))
     with pytest.raises(PublishError):
         publish(marts, published)
     assert value(published / SNAPSHOT) == 1

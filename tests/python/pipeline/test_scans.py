@@ -244,6 +244,23 @@ def test_without_its_anti_join_lines_are_there_twice(streamed: Home, tmp_path: P
     assert any("twice" in fault and not fault.startswith("0") for fault in seen[0].faults)
 
 
+@STREAMED
+def test_a_rebuild_from_the_topic_makes_what_the_increments_made(streamed: Home) -> None:
+    def all_of() -> list[Any]:
+        books = ("scan_watermarks", "late_scans")
+        told = [streamed.published(f"from {book} order by all") for book in books]
+        return [streamed.tables("staging", "marts", "published"), *told]
+
+    before = all_of()
+    with duckdb.connect(str(streamed.warehouse)) as con:
+        con.execute("update staging.stg_scanner__scans set store_id = 1 where basket_id % 7 = 0")
+    spoilt = all_of()
+    assert spoilt != before
+    done = _done(streamed, "rebuild", "scanner.scans", "--from-topic")
+    assert "0 rows were new or had changed" in done
+    assert all_of() == before
+
+
 @pytest.mark.xdist_group("habits")
 def test_without_a_broker_nothing_of_the_scans_exists(settled: Home) -> None:
     assert list((PROJECT / "models" / "marts" / "scanner").glob("*.sql"))
