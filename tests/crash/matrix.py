@@ -158,10 +158,20 @@ def rebuilding(job: Job, name: str) -> None:
 def sample(job: Job, name: str) -> None:
     """Whole runs of the sample; see `runs`."""
     from tests.crash.retailer import WAY, Way
-    from tests.crash.runs import of_runs
+    from tests.crash.runs import of_the_sample
 
     with job.walked(Way(job.folder / "worlds", "sample", WAY)) as disturber:
-        for step, cases, what in of_runs(disturber, SAMPLE_MOMENTS):
+        for step, cases, what in of_the_sample(disturber, SAMPLE_MOMENTS):
+            job.disturb(disturber, step, cases, what)
+
+
+def shop(job: Job, name: str) -> None:
+    """Whole runs of a small shop; see `runs`."""
+    from tests.crash.runs import of_the_shop
+    from tests.crash.shop import Shop
+
+    with job.walked(Shop(job.folder / "worlds")) as disturber:
+        for step, cases, what in of_the_shop(disturber):
             job.disturb(disturber, step, cases, what)
 
 
@@ -197,6 +207,7 @@ def state(job: Job, name: str) -> None:
 
 KINDS: dict[str, Callable[[Job, str], None]] = {
     "sample": sample,
+    "shop": shop,
     **dict.fromkeys(store_scenarios.STORES, stores),
     "publish": publishing,
     "rebuild": rebuilding,

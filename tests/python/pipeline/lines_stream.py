@@ -22,7 +22,6 @@ class Lines:
 
     def __init__(self, folder: Path, broker: Broker) -> None:
         self.topic, self.sent, self.log = Topic(broker.address), 0, folder / "log"
-        self.took = 0.0  # seconds of a command
         project = stream_project(folder / "project", self.topic.name, WINDOW)
         self.home = Home(folder / "home", project, {"SHOP_BROKERS": broker.address})
 
