@@ -13,7 +13,9 @@ from typing import Any
 
 from ingest.types import literal
 
-_MOST = 5_000  # types of a schema, each use of a named one counted
+_MOST = 5_000  # types of a schema, each use of a named one counted,
+_DEEPEST = 16  # and so many within each other: with each map in a map, DuckDB takes twice as long
+_LONGEST = 65_536  # bytes of a fixed
 _NAMED = ("record", "error", "enum", "fixed")
 Sql = Callable[[str], str]
 Node = Any
@@ -42,8 +44,8 @@ def avro_schema(text: str, references: Iterable[str] = ()) -> AvroSchema:
         references: that of schemas whose types it names.
 
     Raises:
-        ValueError: it is no schema of a record, or one that DuckDB cannot read: a type that holds
-            itself, an array of what takes no bytes.
+        ValueError: it is no schema of a record, or none that can be read in safety: a type that
+            holds itself, an array of what takes no bytes, a fixed of no length or a huge one.
     """
     walk = _Walk()
     try:
@@ -55,6 +57,8 @@ def avro_schema(text: str, references: Iterable[str] = ()) -> AvroSchema:
         if not isinstance(node, dict) or node["type"] not in ("record", "error"):
             raise ValueError("it is no schema of a record")
         fields = [(each["name"], walk.part(each["type"], space)) for each in node["fields"]]
+        if len({name for name, _ in fields}) < len(fields):
+            raise ValueError("two of its fields have one name")
     except (KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no schema of Avro: {type(error).__name__} {error}") from None
     return AvroSchema(
@@ -160,6 +164,7 @@ class _Walk:
     named: dict[str, tuple[dict[str, Any], str]] = field(default_factory=dict)
     open: list[str] = field(default_factory=list)
     count: int = 0
+    depth: int = 0
 
     def define(self, node: Node, space: str) -> None:
         """Note the named types of a schema."""
@@ -196,9 +201,14 @@ class _Walk:
             ValueError: DuckDB cannot read it.
         """
         self.count += 1
-        if self.count > _MOST:
-            raise ValueError("it has too many types")
-        node, space = self.found(node, space)
+        if self.count > _MOST or self.depth == _DEEPEST:
+            raise ValueError("it has too many types, or too deep ones")
+        self.depth += 1
+        part = self._part(*self.found(node, space))
+        self.depth -= 1
+        return part
+
+    def _part(self, node: Node, space: str) -> _Part:
         if isinstance(node, list):
             return self._union([self.part(each, space) for each in node])
         if isinstance(node, str):
@@ -218,9 +228,11 @@ class _Walk:
             symbols = {"type": "enum", "name": self._name(), "symbols": node["symbols"]}
             return _Part(symbols, _varchar, _varchar)
         if kind == "fixed":
-            size = int(node["size"])
+            size = node["size"]
+            if not (isinstance(size, int) and 0 < size <= _LONGEST):
+                raise ValueError(f"a fixed of {size} bytes")  # it may end the process
             reading = {"type": "fixed", "name": self._name(), "size": size}
-            part = _Part(reading, _varchar, _varchar, empty=size == 0)
+            part = _Part(reading, _varchar, _varchar)
             if logical == "uuid" and size == 16:
                 uuid: Sql = lambda x: f"hex({x})::uuid::varchar"  # noqa: E731
                 return _Part(reading, uuid, uuid)

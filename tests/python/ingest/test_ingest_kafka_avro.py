@@ -21,6 +21,7 @@ from services import kafka, registry
 
 from ingest.errors import DeclarationError
 from ingest.load import SourceResult
+from ingest.readers.avro_schema import avro_schema
 from sample.broker import Broker
 
 fastavro = pytest.importorskip("fastavro", reason="install the extra `dev`")
@@ -221,6 +222,29 @@ def test_what_cannot_be_read_is_a_dead_letter_with_its_bytes(
         ("too_large",), ("tombstone",)
     ]  # fmt: skip
     project.check_books("shop")
+
+
+def fixed(size: int) -> dict[str, Any]:
+    return {"type": "fixed", "name": "F", "size": size}
+
+
+def deep(kind: dict[str, Any], levels: int) -> Any:
+    return "long" if not levels else {**kind, "values": deep(kind, levels - 1)}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        ["long", "long"], [{"type": "array", "items": "null"}], ["nowhere.Named"],
+        [deep({"type": "map"}, 30)],
+        [fixed(-1)], [fixed(2**40)],  # with these DuckDB's avro 1.5.5 ends the process
+    ],
+)  # fmt: skip
+def test_a_schema_that_could_do_harm_is_none(fields: list[Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"a fixed of|an array of|too deep|one name|no schema of Avro"
+    ):
+        avro_schema(json.dumps(record(*({"name": "f", "type": each} for each in fields))))
 
 
 def mutated(rng: random.Random, data: bytes) -> bytes:
