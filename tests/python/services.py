@@ -200,7 +200,7 @@ def registry() -> Iterator[Registry]:
         with log.open("wb") as out:
             process = subprocess.Popen(command, cwd=folder, stdout=out, stderr=out)
         try:
-            assert wait(lambda: found.is_up() or process.poll() is not None, 120)
+            assert wait(lambda: found.is_up() or process.poll() is not None, 300)
             assert process.poll() is None, log.read_text()[-500:]
             yield found
         finally:
