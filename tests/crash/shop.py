@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+from copies import PROJECT
 from homes import Home
 from streams import bare_project
 
@@ -91,6 +93,9 @@ class Shop(Scenario):
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
         self._project = bare_project(folder / "project", "shop", "lines")
+        # the installed packages, so that no run installs any
+        shutil.rmtree(self._project / "dbt_packages")
+        (self._project / "dbt_packages").symlink_to(PROJECT / "dbt_packages")
         for name, text in {
             "staging/_shop__sources.yml": _SOURCES,
             "staging/stg_shop__lines.sql": _STAGING,
