@@ -32,7 +32,6 @@ class _Rebuild:
     Attributes:
         here: the settings of the files in use.
         beside: those of the copies.
-        word: what is rebuilt.
         command: what was typed, for the journal.
         nodes: what came of dbt's nodes.
     """
@@ -41,7 +40,6 @@ class _Rebuild:
     beside: Settings
     log: Log
     steps: DbtSteps
-    word: str
     command: str
     nodes: list[NodeResult] = field(default_factory=list)
 
@@ -66,13 +64,12 @@ class _Rebuild:
         why = before.edited(project) or before.disturbed(mark(self.here.marts))
         if why:
             self.log.say("whole", f"  everything is rebuilt: {why[0]}")
+        # what waits for a build is built too: the ledger's tests are of all tables
+        pending = journal.pending((s.name, s.raw_schema) for s in sources)
+        waiting = [f"source:{source}.{table}+" for source, table in sorted(pending)]
         # the trained tests come with the report
-        words = ["--exclude", "tag:elementary-tests", "--select", "path:models/ops", select]
-        pending = {
-            table: number
-            for table, number in journal.pending((s.name, s.raw_schema) for s in sources).items()
-            if why or ".".join(table) == self.word
-        }
+        left = ["--exclude", "tag:elementary-tests"]
+        words = [*left, "--select", "path:models/ops", select, *waiting]
         outcome = self.steps.build(
             run_id, [] if why else words, anew=True, on_node=lambda node, total: None
         )
@@ -91,6 +88,7 @@ class _Rebuild:
 
     def swap(self) -> None:
         """Put the copies in place of the files in use."""
+        self.here.guard()
         with swap.held(self.here):
             for name, file in swap.files(self.here).items():
                 _settle(swap.files(self.beside)[name])
@@ -129,7 +127,7 @@ def rebuild(here: Settings, log: Log, word: str, command: str) -> int:
         journal = Journal(beside.warehouse, beside.guard)
         steps = replace(steps, settings=beside, journal=journal, dbt=steps.dbt.over(beside))
         try:
-            code = _journaled(_Rebuild(here, beside, log, steps, word, command), log.run_id, select)
+            code = _journaled(_Rebuild(here, beside, log, steps, command), log.run_id, select)
         finally:
             if not swap.begun(here):
                 swap.drop_drafts(here)

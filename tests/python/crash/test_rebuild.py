@@ -62,6 +62,23 @@ def test_a_failing_test_leaves_all_as_it_was(disturber: Disturber) -> None:
     assert home.query(runs) == [("rebuild shop.lines", "failed", 4)]
 
 
+def test_what_waits_for_a_build_is_built_too(disturber: Disturber) -> None:
+    """Or the ledger, which is of all tables, would call it lost."""
+    scenario = disturber.scenario
+    assert isinstance(scenario, Rebuild)
+    scenario.restore(1)
+    home, count = scenario.home, "select count(*), min(amount) from fct_lines"
+    ((before, _),) = home.published(count)
+    (scenario.path / "drop" / "more.csv").write_text("line_id,amount\n9000,1.00\n")
+    assert home.millrace("load").code == 0
+    done = home.millrace("rebuild", "fct_lines")
+    assert done.code == 0, done.text
+    ((after, least),) = home.published(count)
+    assert (after, least >= 0) == (before + 1, True)
+    again = home.millrace("run", "--quick")
+    assert (again.code, "build" in again.text) == (0, False), again.text
+
+
 def test_without_the_note_a_kill_leaves_the_files_of_two_builds(disturber: Disturber) -> None:
     disturber.switches = (*disturber.switches, "note")
     tally = Tally("note", SEED)

@@ -112,7 +112,7 @@ def _stream(home: Home, loads: int) -> None:
     with log.open("w") as file:
         process = home.begin("stream", into=file)
         try:
-            ends = time.monotonic() + 120
+            ends = time.monotonic() + 300
             while home.published("select max(_load_number) from scan_tail") != [(loads,)]:
                 assert time.monotonic() < ends, log.read_text()
                 time.sleep(0.1)
