@@ -71,14 +71,14 @@ def test_a_missing_fsync_is_seen(
         if without == "the folder's fsync":
             patch.setattr(module, "sync_folder", lambda folder: None)
         else:
-            whole = module._copy
+            whole = module.copy
 
             def copied(source: Any, partial: Path) -> None:
                 with pytest.MonkeyPatch.context() as lax:
                     lax.setattr(os, "fsync", lambda descriptor: None)
                     whole(source, partial)
 
-            patch.setattr(module, "_copy", copied)
+            patch.setattr(module, "copy", copied)
         if without == "the order":
 
             def late(folder: Path) -> None:

@@ -76,7 +76,7 @@ def test_what_waits_for_a_build_is_built_too(disturber: Disturber) -> None:
     ((after, least),) = home.published(count)
     assert (after, least >= 0) == (before + 1, True)
     again = home.millrace("run", "--quick")
-    assert (again.code, "build" in again.text) == (0, False), again.text
+    assert (again.code, "build: " in again.text) == (0, False), again.text
 
 
 def test_without_the_note_a_kill_leaves_the_files_of_two_builds(disturber: Disturber) -> None:
