@@ -75,17 +75,8 @@ def run(rate: int, seconds: float, tell: Callable[[str], None]) -> Found:
         topics.started() as broker,
         tempfile.TemporaryDirectory(prefix="millrace-latency-") as at,
     ):
-        from homes import Home  # type: ignore[import-not-found]
-        from real_topics import Topic  # type: ignore[import-not-found]
-
         folder, address = Path(at), broker.address
-        Topic(address, sales.PARTITIONS, name=sales.TOPIC)
-        project = sales.project(folder / "project")
-        home = Home(folder / "home", project, {"SHOP_BROKERS": address})
-        begin = sales.send(address, 1000, 1, 0)
-        first = home.millrace("run", "--quick-report")
-        if first.code:
-            raise BenchError(first.text[-1500:])
+        home, begin = sales.opened(folder, address)
         log = folder / "log"
         with log.open("w") as out:
             stream = home.begin("stream", "--log-json", into=out)
@@ -231,7 +222,7 @@ def read(snapshot: Path, stop: Path) -> dict[int, int]:
         if newest is not None:
             for sent, count, _ in fresh:
                 seen[at - sent] += count
-        newest, last = now, max([last, *(load for _, _, load in rows)])
+        newest, last = now, max([last, *(load for _, _, load in fresh)])
     return seen
 
 

@@ -10,6 +10,9 @@ import sys
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
+
+from tests.bench.measure import BenchError
 
 TOPIC, PARTITIONS, STORES = "sales", 3, 50
 
@@ -145,14 +148,26 @@ FILES = {
 }
 
 
-def project(path: Path) -> Path:
-    """The project: a staging model, a fact, and windows with a book of late sales."""
+def opened(folder: Path, address: str) -> tuple[Any, int]:
+    """A home whose first run has taken a second's messages, and the number of the next message.
+
+    Its project has a staging model, a fact, and windows with a book of late sales.
+
+    Raises:
+        BenchError: the run failed.
+    """
+    from homes import Home  # type: ignore[import-not-found]
+    from real_topics import Topic  # type: ignore[import-not-found]
     from streams import bare_project  # type: ignore[import-not-found]
 
-    made: Path = bare_project(path, "shop", "sales")
-    for name, text in FILES.items():
-        (made / "models" / name).write_text(text)
-    return made
+    Topic(address, PARTITIONS, name=TOPIC)
+    project = bare_project(folder / "project", "shop", "sales", FILES)
+    home = Home(folder / "home", project, {"SHOP_BROKERS": address})
+    begin = send(address, 1000, 1, 0)
+    first = home.millrace("run", "--quick-report")
+    if first.code:
+        raise BenchError(first.text[-1500:])
+    return home, begin
 
 
 def is_poison(n: int) -> bool:

@@ -156,17 +156,8 @@ def run(minutes: float, rate: int, seed: int, tell: Callable[[str], None]) -> st
         topics.started() as broker,
         tempfile.TemporaryDirectory(prefix="millrace-soak-") as at,
     ):
-        from homes import Home  # type: ignore[import-not-found]
-        from real_topics import Topic  # type: ignore[import-not-found]
-
         folder = Path(at)
-        Topic(broker.address, sales.PARTITIONS, name=sales.TOPIC)
-        project = sales.project(folder / "project")
-        home = Home(folder / "home", project, {"SHOP_BROKERS": broker.address})
-        begin = sales.send(broker.address, 1000, 1, 0)
-        first = home.millrace("run", "--quick-report")
-        if first.code:
-            raise BenchError(first.text[-1500:])
+        home, begin = sales.opened(folder, broker.address)
         soak = Soak(broker, home, folder / "log", random.Random(seed))
         words = [broker.address, str(rate), str(minutes * 60), str(begin)]
         soak.start()

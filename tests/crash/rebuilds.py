@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
-from copies import PROJECT
 from homes import Home
 from streams import MART, MART_YAML, bare_project
 
@@ -60,13 +58,8 @@ def project(path: Path) -> Path:
     models = {"staging/_shop__sources.yml": SOURCES, "staging/stg_shop__lines.sql": STAGING}
     for name in MARTS:
         models |= {f"marts/{name}.sql": mart, f"marts/{name}.yml": told.replace("fct_lines", name)}
-    bare_project(path, "shop", "lines")
-    for name, text in models.items():
-        (path / "models" / name).write_text(text)
     # not our stand-ins: where there are the real ones a run would install those, outside all points
-    shutil.rmtree(path / "dbt_packages")
-    (path / "dbt_packages").symlink_to(PROJECT / "dbt_packages")
-    return path
+    return bare_project(path, "shop", "lines", models, stand_ins=False)
 
 
 class Rebuild(Scenario):

@@ -8,21 +8,18 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import yaml
 from copies import project_copy, thin_drop
 from homes import Home
 from test_sample_in_any_steps import MISSPELT, THIN, wrong
 
-from ops.history import History
 from sample import Retailer
 from tests.crash.client import Client
 from tests.crash.engine import WrongError
-from tests.crash.scenario import Scenario
+from tests.crash.home_runs import Runs, Step
 from tests.crash.truth import SEED, Hashes, Truth, hashes
 
 FIRST = date(2017, 1, 3)
-RUN = ("run", "--quick-report")
 MENDED = {
     "models/staging/pos/_pos__sources.yml": (
         "accepted_values: [National, Private]",
@@ -33,38 +30,6 @@ MENDED = {
         f"[National, Private, {MISSPELT}, Unknown]",
     ),
 }
-
-
-@dataclass(frozen=True)
-class Step:
-    """A step of a home's way.
-
-    Attributes:
-        name: what the table calls it.
-        words: the command, without `millrace`.
-        advance: days that pass before it.
-        mended: from here on the misspelt brand is taken.
-        stray: a table that no model makes lies in the marts, half a snapshot beside the readers'.
-        killed_load: days that pass besides, whose load is killed before it is marked as finished.
-        backfilled: a table that it reads to its end, and no other.
-        back_to: a step; it ends where that one did, whose point it rewinds to.
-        well: the exit codes of the command where it is typed again.
-    """
-
-    name: str
-    words: tuple[str, ...] = RUN
-    advance: int = 0
-    mended: bool = False
-    stray: bool = False
-    killed_load: int = 0
-    backfilled: str = ""
-    back_to: str = ""
-    well: tuple[int, ...] = (0,)
-
-    @property
-    def builds(self) -> bool:
-        """Whether the marts are the oracle's when it has ended."""
-        return self.words[0] in ("run", "build")
 
 
 @dataclass(frozen=True)
@@ -86,17 +51,14 @@ class Stand:
     ahead: tuple[str, date] | None = None
 
 
-class Way(Scenario):
-    """A home that takes steps; its truths are the oracle's, by the days on which it loaded.
+class Way(Runs):
+    """A home of the sample; its truths are the oracle's, by the days on which it loaded.
 
     Args:
-        folder: its own; the home stays at one place in it, so dbt need not parse anew.
+        folder: its own.
         way: the steps.
         edits: of the project, as `project_copy` has them: a safety that is switched off.
     """
-
-    switches = ("lease",)
-    in_a_row = 20  # a run goes on where it was killed, so a row costs one run and its starts
 
     def __init__(
         self,
@@ -105,13 +67,9 @@ class Way(Scenario):
         way: tuple[Step, ...],
         edits: Mapping[str, tuple[str, str]] | None = None,
     ) -> None:
-        super().__init__(folder)
-        self.name, self.way = name, way
-        self.steps = tuple(step.name for step in way)
+        super().__init__(folder, name, way)
         self._stands: list[Stand] = []
         self._marts: list[Hashes] = []
-        self._published: list[Hashes] = []
-        self._points: list[str] = []
         self._truths: dict[Stand, Truth] = {}
         self._projects = {
             mended: _with_few_tests(
@@ -127,6 +85,9 @@ class Way(Scenario):
         return Home(
             self.path, env={"MILLRACE_PROMO_PATH": str(self._thin), "MILLRACE_KEEP_RUNS": "1"}
         )
+
+    def seen(self) -> Hashes:
+        return hashes(self.home.snapshot)
 
     def change(self, step: int, client: Client) -> None:
         now = self.way[step]
@@ -144,17 +105,12 @@ class Way(Scenario):
             stand = replace(stand, days=(*stand.days, stand.ahead[1]), ahead=None)
         if now.killed_load:
             self._pass(now.killed_load)
-            plan = {"point": "dlt: mark the load as finished (before)", "nth": 1, "action": "kill"}
-            load, cwd = ["millrace", "load"], self.cwd(step)
-            ended = client.run(load, self.env(), cwd, self.scratch(), plan=plan)
-            assert ended.fired
+            self.load_killed(step, client)
         elif stand.unfinished:
             stand = replace(stand, days=(*stand.days, self._clock()))
         stand = replace(stand, unfinished=bool(now.killed_load))
         if now.stray:
-            with duckdb.connect(str(self.home.marts)) as con:
-                con.execute("create table stray as select 1 as id")
-            (self.home.snapshot.parent / ".marts.duckdb.partial-1").write_bytes(b"half")
+            self.strew()
         if now.words[:2] == ("dead-letters", "replay"):
             stand = replace(stand, mended_on=stand.days[-1])
             stand = replace(stand, closed=(self._truth(stand).misspelt, 0))
@@ -162,12 +118,8 @@ class Way(Scenario):
             dead = self._truth(stand).raw["pos.transactions"].dead
             stand = replace(stand, closed=(stand.closed[0], dead))
         if now.back_to:
-            stand = self._stands[self._target(step)]
+            stand = self._stands[self.target(step)]
         self._stands.append(stand)
-
-    def _target(self, step: int) -> int:
-        """The step whose stand this one ends at."""
-        return self.steps.index(self.way[step].back_to) if self.way[step].back_to else step
 
     def _pass(self, what: date | int) -> date:
         data = self.path / "sample_data"
@@ -184,35 +136,8 @@ class Way(Scenario):
         assert now is not None
         return now
 
-    def command(self, step: int) -> list[str]:
-        words = list(self.way[step].words)
-        if words == ["rewind"]:
-            words += ["--to", self._points[self._target(step)]]
-        return ["millrace", *words]
-
-    def env(self) -> Mapping[str, str]:
-        return self.home.environment()
-
     def cwd(self, step: int) -> Path:
         return self._projects[any(step.mended for step in self.way[: step + 1])]
-
-    def well(self, step: int) -> tuple[int, ...]:
-        return self.way[step].well
-
-    def scratch(self) -> Path:
-        return self.path / ".millrace" / "dev"
-
-    def between(self, step: int) -> None:
-        """Readers see a whole snapshot, that of before or the new one, or none where none was."""
-        if not self.home.snapshot.exists():
-            assert not step, "the readers' snapshot is gone"
-            return
-        allowed = self._published[max(0, step - 1) : step + 1]
-        try:
-            seen = hashes(self.home.snapshot)
-        except duckdb.Error as error:
-            raise WrongError(f"the readers' snapshot cannot be read: {error}") from None
-        assert seen in allowed, "readers see neither the former snapshot nor the new one"
 
     def check(self, step: int) -> int:
         stand = self._stands[step]
@@ -222,23 +147,18 @@ class Way(Scenario):
             table, day = stand.ahead
             later[table] = self._truth(replace(stand, days=(*stand.days, day))).timed[table]
         rows = 0 if stand.unfinished else truth.check_raw(self.home, stand.closed, later)
-        marts, published = hashes(self.home.marts), hashes(self.home.snapshot)
+        marts = hashes(self.home.marts)
         if len(self._marts) == step:  # undisturbed; all others must come to the same
             if self.way[step].builds:
                 odd = wrong(self.home, truth.con)  # type: ignore[arg-type]
                 assert not odd, f"not the oracle's: {odd}"
             self._marts.append(marts)
-            self._published.append(published)
-            points = History(self.path / "history" / "dev").points()
-            self._points.append(points[-1].name if points else "")
-        whose = self._target(step)
+        whose = self.target(step)
         if marts != self._marts[whose]:
             odd = wrong(self.home, truth.con)  # type: ignore[arg-type]
             names = [name for name, told in self._marts[whose].items() if marts.get(name) != told]
             raise WrongError(f"marts are not an undisturbed run's: {names}; the oracle: {odd}")
-        assert published == self._published[whose], "what is published is not an undisturbed run's"
-        left = [path.name for path in self.home.snapshot.parent.glob(".marts*")]
-        assert not left or not self.way[step].builds, f"a partial copy is left: {left}"
+        self.check_readers(step)
         return rows + sum(count for count, _ in marts.values())
 
     def _truth(self, stand: Stand) -> Truth:

@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import shutil
 import sqlite3
-from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import duckdb
-from copies import PROJECT
 from homes import Home
 from streams import bare_project
 
-from ops.history import History
 from tests.crash.client import Client
-from tests.crash.engine import WrongError
-from tests.crash.retailer import Step
-from tests.crash.scenario import Scenario
+from tests.crash.home_runs import Runs, Step
 
 Row = tuple[Any, ...]
 OPENED = datetime(2017, 1, 1)
@@ -78,37 +71,29 @@ _YAML = """models:
 _NEWEST = "select line_id, amount, updated_at from {}fct_lines order by all"
 
 
-class Shop(Scenario):
+_MODELS = {
+    "staging/_shop__sources.yml": _SOURCES,
+    "staging/stg_shop__lines.sql": _STAGING,
+    "marts/fct_lines.sql": _MART,
+    "marts/fct_lines.yml": _YAML,
+}
+
+
+class Shop(Runs):
     """A home that takes the steps of `SHOP`; what it must hold is known row by row.
 
     Args:
         folder: its own.
     """
 
-    name = "a small shop"
-    steps = tuple(step.name for step in SHOP)
-    switches = ("lease",)
-    in_a_row = 20  # a run goes on where it was killed, so a row costs one run and its starts
-
     def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self._project = bare_project(folder / "project", "shop", "lines")
-        # the installed packages, so that no run installs any
-        shutil.rmtree(self._project / "dbt_packages")
-        (self._project / "dbt_packages").symlink_to(PROJECT / "dbt_packages")
-        for name, text in {
-            "staging/_shop__sources.yml": _SOURCES,
-            "staging/stg_shop__lines.sql": _STAGING,
-            "marts/fct_lines.sql": _MART,
-            "marts/fct_lines.yml": _YAML,
-        }.items():
-            (self._project / "models" / name).write_text(text)
+        super().__init__(folder, "a small shop", SHOP)
+        # with the installed packages, so that no run installs any
+        self._project = bare_project(folder / "project", "shop", "lines", _MODELS, stand_ins=False)
         self._versions: list[Row] = []
         self._days, self._bad = 0, 0
         self._known: list[tuple[list[Row], int, bool]] = []
         """For each step the versions in raw, the dead letters, whether a load is unfinished."""
-        self._published: list[list[Row]] = []
-        self._points: list[str] = []
 
     @property
     def home(self) -> Home:
@@ -117,25 +102,21 @@ class Shop(Scenario):
         return Home(self.path, self._project, env)
 
     def change(self, step: int, client: Client) -> None:
-        now = SHOP[step]
+        now = self.way[step]
         self.path.mkdir(parents=True, exist_ok=True)
         if now.advance or not step:
             self._sell()
         if now.killed_load:
             before = list(self._versions), self._bad
             self._sell()
-            plan = {"point": "dlt: mark the load as finished (before)", "nth": 1, "action": "kill"}
-            load, cwd = ["millrace", "load"], self.cwd(step)
-            assert client.run(load, self.env(), cwd, self.scratch(), plan=plan).fired
+            self.load_killed(step, client)
             self._known.append((*before, True))
         else:
             self._known.append((list(self._versions), self._bad, False))
         if now.stray:
-            with duckdb.connect(str(self.home.marts)) as con:
-                con.execute("create table stray as select 1 as id")
-            (self.home.snapshot.parent / ".marts.duckdb.partial-1").write_bytes(b"half")
+            self.strew()
         if now.back_to:
-            self._known[step] = self._known[self.steps.index(now.back_to)]
+            self._known[step] = self._known[self.target(step)]
 
     def _sell(self) -> None:
         """A day: new lines, changed ones, a late one, a bad one."""
@@ -156,40 +137,15 @@ class Shop(Scenario):
         self._versions += made
         self._bad += 1
 
-    def command(self, step: int) -> list[str]:
-        words = list(SHOP[step].words)
-        if words == ["rewind"]:
-            words += ["--to", self._points[self._whose(step)]]
-        return ["millrace", *words]
-
-    def _whose(self, step: int) -> int:
-        """The step whose stand this one ends at."""
-        return self.steps.index(SHOP[step].back_to) if SHOP[step].back_to else step
-
-    def env(self) -> Mapping[str, str]:
-        return self.home.environment()
+    def seen(self) -> list[Row]:
+        return self.home.published(_NEWEST.format(""))
 
     def cwd(self, step: int) -> Path:
         return self._project
 
-    def scratch(self) -> Path:
-        return self.path / ".millrace" / "dev"
-
-    def between(self, step: int) -> None:
-        """Readers see a whole snapshot, that of before or the new one, or none where none was."""
-        if not self.home.snapshot.exists():
-            assert not step, "the readers' snapshot is gone"
-            return
-        try:
-            seen = self.home.published(_NEWEST.format(""))
-        except duckdb.Error as error:
-            raise WrongError(f"the readers' snapshot cannot be read: {error}") from None
-        allowed = self._published[max(0, step - 1) : step + 1]
-        assert seen in allowed, "readers see neither the former snapshot nor the new one"
-
     def check(self, step: int) -> int:
-        versions, bad, unfinished = self._known[self._whose(step)]
-        home, words = self.home, SHOP[step].words[0]
+        versions, bad, unfinished = self._known[self.target(step)]
+        home, words = self.home, self.way[step].words[0]
         if not unfinished:
             raw = "select line_id, amount, updated_at from raw_shop.lines order by all"
             assert home.query(raw) == sorted(versions), "raw is not what the shop has told"
@@ -205,14 +161,7 @@ class Shop(Scenario):
         if words != "load":
             marts = home.query(_NEWEST.format("marts."))
             assert marts == sorted(newest.values()), "the mart is not what the shop has told"
-        published = home.published(_NEWEST.format(""))
-        if len(self._published) == step:  # undisturbed; all others must come to the same
-            self._published.append(published)
-            points = History(self.path / "history" / "dev").points()
-            self._points.append(points[-1].name if points else "")
-        assert published == self._published[self._whose(step)], "what is published is another's"
+        published = self.check_readers(step)
         if words in ("run", "rewind"):
             assert published == sorted(newest.values()), "what is published is not the newest"
-        left = [path.name for path in home.snapshot.parent.glob(".marts*")]
-        assert not left or words not in ("run", "build"), f"a partial copy is left: {left}"
         return len(versions) + len(newest)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from copies import PROJECT, project_copy
@@ -68,23 +69,28 @@ MART_YAML = """models:
 """
 
 
-def bare_project(path: Path, source: str, table: str) -> Path:
-    """Millrace's own macros, books and tests, over one source table and no model yet.
+def bare_project(
+    path: Path, source: str, table: str, models: Mapping[str, str], *, stand_ins: bool = True
+) -> Path:
+    """Millrace's own macros, books and tests, over one source table and some models.
 
     Args:
         path: where to.
-        source: the source that the project will declare.
+        source: the source that the models declare.
         table: its only table.
+        models: file below `models` to its text.
+        stand_ins: with our stand-ins for dbt's packages; else with those that are installed.
     """
     project = project_copy(path)
-    (project / "dbt_packages").unlink()
-    edr = path.with_name(f"{path.name}_edr")  # Elementary's own project is not ours to change
-    shutil.copytree(
-        packages.edr_project() or PROJECT / "macros",
-        edr,
-        ignore=shutil.ignore_patterns("dbt_packages", "target", "logs"),
-    )
-    packages.install(project, source="stand-ins", edr=edr, edr_config=edr / "config")
+    if stand_ins:
+        (project / "dbt_packages").unlink()
+        edr = path.with_name(f"{path.name}_edr")  # Elementary's own project is not ours to change
+        shutil.copytree(
+            packages.edr_project() or PROJECT / "macros",
+            edr,
+            ignore=shutil.ignore_patterns("dbt_packages", "target", "logs"),
+        )
+        packages.install(project, source="stand-ins", edr=edr, edr_config=edr / "config")
     for folder in ("models/staging", "models/intermediate", "models/marts", "snapshots", "seeds",
                    "tests/fixtures", "tests/singular", "analyses"):  # fmt: skip
         shutil.rmtree(project / folder)
@@ -97,6 +103,8 @@ def bare_project(path: Path, source: str, table: str) -> Path:
     )
     assert count == 1
     (project / LEDGER).write_text(ours)
+    for name, text in models.items():
+        (project / "models" / name).write_text(text)
     return project
 
 
@@ -109,7 +117,6 @@ def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int =
         window: rows of one load.
         marts: so many models like `fct_lines`.
     """
-    project = bare_project(path, "shop", "lines")
     files = {
         "staging/_shop__sources.yml": SOURCES.format(topic=topic, window=window),
         "staging/stg_shop__lines.sql": STAGING,
@@ -118,6 +125,4 @@ def stream_project(path: Path, topic: str, window: int = 2_000_000, marts: int =
         name = "fct_lines" if not number else f"fct_lines_{number}"
         files[f"marts/{name}.sql"] = MART
         files[f"marts/{name}.yml"] = MART_YAML.replace("fct_lines", name)
-    for name, text in files.items():
-        (project / "models" / name).write_text(text)
-    return project
+    return bare_project(path, "shop", "lines", files)
