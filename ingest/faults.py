@@ -12,6 +12,7 @@ from ingest.errors import IngestError, SourceDownError, SourceError, redact
 
 _BUGS = (NameError, AttributeError, TypeError, LookupError, AssertionError)
 _TRIES = 7
+_LONGEST_WAIT = 30.0  # seconds
 SEE = "see the message; nothing was lost or skipped"
 _PASSING_STATUS = {408, 425, 429, 500, 502, 503, 504}
 _PASSING = (
@@ -61,6 +62,16 @@ def patiently(before_sleep: Callable[[], None] = lambda: None) -> tenacity.Retry
         before_sleep=lambda _: before_sleep(),
         reraise=True,
     )
+
+
+def patience(tries: int, pause: float) -> float:
+    """Seconds until what is done for ever is tried again after so many failures in a row.
+
+    Args:
+        tries: 1 after the first failure.
+        pause: seconds between two of them when all is well.
+    """
+    return float(min(_LONGEST_WAIT, max(1.0, pause) * 2 ** min(tries - 1, 10)))
 
 
 def explained(error: Exception, where: str, hidden: tuple[str, ...]) -> IngestError:

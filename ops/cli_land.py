@@ -8,7 +8,7 @@ import typer
 
 from ingest.declaration import load_sources
 from ingest.errors import IngestError, SourceDownError, SourceError, redact
-from ingest.faults import explained
+from ingest.faults import explained, patience
 from ingest.readers import secrets
 from ingest.readers.land import Lander, Round, Share
 from ingest.readers.stretch import StretchError, named
@@ -16,8 +16,6 @@ from ops import settings as settings_module
 from ops.cli_run import LogJson, logged, seconds, told_to_stop
 from ops.codes import CallError
 from ops.log import Log
-
-_MOST = 30.0  # seconds at most until what went wrong is tried again
 
 
 def land(
@@ -78,7 +76,7 @@ def _for_ever(lander: Lander, log: Log, label: str, hidden: tuple[str, ...], pau
             problem = done.problem
         except Exception as error:
             problem = explained(error, label, hidden)
-            wait = min(_MOST, max(1.0, pause) * 2 ** min(tries, 10))
+            wait = patience(tries + 1, pause)
         told = redact(str(problem), hidden) if problem else ""
         # a broker that is away is one trouble, in whichever words the client has it
         now = "away" if isinstance(problem, SourceDownError) else told

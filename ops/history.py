@@ -17,7 +17,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ops.publish import sync_folder
+from ingest.disk import sync_folder
 
 HEADER, BLOCK = 3 * 4096, 256 * 1024
 """How DuckDB divides its files, in bytes."""

@@ -108,6 +108,21 @@ class RunLock:
         return entry is None or entry.token != self.token
 
 
+def watched(
+    lock: RunLock | None, step: str, progress: Callable[[int, int], None]
+) -> Callable[[int, int], None]:
+    """A step's progress, of which those who look on are told too."""
+    if not lock:
+        return progress
+
+    def seen(done: int, total: int) -> None:
+        progress(done, total)
+        lock.note(step, done, total)
+
+    lock.note(step)
+    return seen
+
+
 @contextmanager
 def run_lock(
     warehouse: Path,

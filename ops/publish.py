@@ -18,6 +18,7 @@ from typing import BinaryIO
 
 import duckdb
 
+from ingest.disk import sync_folder
 from ops.permissions import open_file, open_folder
 
 SNAPSHOT = "marts.duckdb"
@@ -199,12 +200,3 @@ def mark(database: Path) -> str:
     """What changes whenever anything is written to a DuckDB file: sizes and times of change."""
     there = [path.stat() for path in (database, log_of(database)) if path.exists()]
     return " ".join(f"{stat.st_size} {stat.st_mtime_ns}" for stat in there)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make a rename durable."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -6,13 +6,14 @@ once. Whatever dies or fails before, the old is as it was.
 """
 
 import shutil
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
 
 from ingest.declaration import load_sources, nearest
+from ingest.disk import sync_folder
 from ingest.readers.stretch import StretchError, named
 from ops import rewind, swap
 from ops.build import DbtSteps, StepError
@@ -20,8 +21,9 @@ from ops.codes import BUILD_FAILED, FAILED, INTERRUPTED, OK, CallError, RebuildE
 from ops.dbt import Dbt, fingerprint
 from ops.history import HistoryError
 from ops.journal import Journal, NodeResult, new_run_id, now
+from ops.lock import watched
 from ops.log import Log
-from ops.publish import after_dbt, copy, mark, sync_folder
+from ops.publish import after_dbt, copy, mark
 from ops.settings import Settings, over
 
 
@@ -169,7 +171,7 @@ def _journaled(work: _Rebuild, run_id: str, select: str) -> int:
             work.log.alone(work.here.logs / "tools.log"),
             work.log.working("build anew, and test") as progress,
         ):
-            work.steps.progress = _watched(work.here, progress)
+            work.steps.progress = watched(work.here.lock, "rebuild", progress)
             detail = work.build(run_id, select)
         beside = work.steps.journal
         beside.end_step(run_id, "rebuild", begun, "success", detail)
@@ -197,17 +199,6 @@ def _journaled(work: _Rebuild, run_id: str, select: str) -> int:
             journal.end_step(run_id, "rebuild", begun, "failed", detail)
             journal.finish(run_id, "failed", code)
     return code
-
-
-def _watched(here: Settings, progress: Callable[[int, int], None]) -> Callable[[int, int], None]:
-    """Progress that those who look on see too."""
-
-    def seen(done: int, total: int) -> None:
-        progress(done, total)
-        if here.lock:
-            here.lock.note("rebuild", done, total)
-
-    return seen
 
 
 def _room(files: Collection[Path], log: Log) -> None:

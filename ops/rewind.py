@@ -6,12 +6,12 @@ from typing import Any
 
 import duckdb
 
+from ingest.disk import sync_folder
 from ops import raw_books, swap
 from ops.codes import OK, CallError
 from ops.history import History, HistoryError, Point
 from ops.journal import new_run_id
 from ops.log import Log
-from ops.publish import sync_folder
 from ops.settings import Settings
 
 LATEST = "latest"

@@ -18,7 +18,7 @@ from ops.due import Facts, due
 from ops.history import HistoryError
 from ops.journal import Journal, new_run_id, now
 from ops.load_step import LoadStep
-from ops.lock import HeldError
+from ops.lock import HeldError, watched
 from ops.log import Log
 from ops.resume import Builds
 from ops.settings import Settings
@@ -138,7 +138,9 @@ class Runner:
                 "report": lambda: self._report(summary, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
-                self._dbt.progress = self.loads.progress = self._watched(step.name, progress)
+                self._dbt.progress = self.loads.progress = watched(
+                    self._settings.lock, step.name, progress
+                )
                 try:
                     if step.uses_dbt and not prepared:
                         self._dbt.prepare()
@@ -170,20 +172,6 @@ class Runner:
                     if bad
                     else chosen & self.due(mark, thorough=thorough, news=not summary.idle).keys()
                 )
-
-    def _watched(
-        self, step: str, progress: Callable[[int, int], None]
-    ) -> Callable[[int, int], None]:
-        """Progress that those who look on see too."""
-
-        def seen(done: int, total: int) -> None:
-            progress(done, total)
-            if self._settings.lock:
-                self._settings.lock.note(step, done, total)
-
-        if self._settings.lock:
-            self._settings.lock.note(step)
-        return seen
 
     def due(self, mark: str, *, thorough: bool, news: bool = False) -> dict[str, list[str]]:
         """The steps for which there is anything to do after a load, and why.

@@ -12,7 +12,7 @@ import duckdb
 
 from ingest.declaration import Source, pick
 from ingest.errors import DeclarationError, SourceDownError, redact
-from ingest.faults import explained
+from ingest.faults import explained, patience
 from ingest.readers import TableState, secrets
 from ingest.readers.watch import Lag, Watch
 from ingest.types import quote
@@ -28,7 +28,6 @@ PAGE = 60.0
 """Seconds from one start page to the next; an edit of the project is seen as late."""
 
 _QUICK = ("load", "build", "publish")
-_MOST = 30.0  # seconds at most until what went wrong is tried again
 _AGAIN = "it is tried again, and told when it is back"
 
 
@@ -116,7 +115,7 @@ class Stream:
         self._metrics.write([(t.label, t.lag, not t.trouble) for t in self._topics])
         if summary.code and not summary.published:
             self._fruitless += 1
-            return self._patience(self._fruitless)
+            return patience(self._fruitless, self._pause)
         self._fruitless = 0
         return self._pause
 
@@ -171,15 +170,11 @@ class Stream:
                 if trouble != topic.trouble:
                     self._log.error("source_failed", f"{told}\n  {_AGAIN}")
                 topic.trouble, topic.tries = trouble, topic.tries + 1
-                topic.again_at = time.monotonic() + self._patience(topic.tries)
+                topic.again_at = time.monotonic() + patience(topic.tries, self._pause)
                 continue
             if topic.trouble:
                 self._log.say("source_back", f"{topic.label} can be read again")
                 topic.trouble, topic.tries = "", 0
-
-    def _patience(self, tries: int) -> float:
-        """Seconds until what went wrong so often in a row is tried again."""
-        return float(min(_MOST, max(1.0, self._pause) * 2 ** min(tries - 1, 10)))
 
     def _tell(self, summary: Summary, at: datetime, took: float) -> None:
         """One line of a tick, and its numbers for the metrics."""

@@ -14,11 +14,12 @@ from typing import BinaryIO
 
 import duckdb
 
+from ingest.disk import sync_folder
 from ops.history import History, HistoryError, write_json
 from ops.journal import new_run_id
 from ops.lock import HeldError
 from ops.log import Log
-from ops.publish import after_dbt, log_of, mark, release, sync_folder
+from ops.publish import after_dbt, log_of, mark, release
 from ops.settings import Settings
 
 Held = Mapping[str, tuple[duckdb.DuckDBPyConnection, BinaryIO]]

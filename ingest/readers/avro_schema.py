@@ -93,6 +93,10 @@ def _varchar(value: str) -> str:
     return f"{value}::varchar"
 
 
+def _uuid(value: str) -> str:
+    return f"hex({value})::uuid::varchar"
+
+
 def _null(value: str) -> str:
     return "null::varchar"
 
@@ -234,8 +238,7 @@ class _Walk:
             reading = {"type": "fixed", "name": self._name(), "size": size}
             part = _Part(reading, _varchar, _varchar)
             if logical == "uuid" and size == 16:
-                uuid: Sql = lambda x: f"hex({x})::uuid::varchar"  # noqa: E731
-                return _Part(reading, uuid, uuid)
+                return _Part(reading, _uuid, _uuid)
         else:
             part = _PRIMITIVES[kind]
         if logical == "decimal" and kind in ("bytes", "fixed"):

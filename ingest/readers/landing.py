@@ -20,6 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ingest.declaration import Table
+from ingest.disk import sync_folder
 from ingest.errors import DeclarationError, SourceError
 from ingest.readers import Environment, TableState, resolve
 from ingest.readers.messages import SCHEMA
@@ -152,7 +153,7 @@ class Landing:
             except FileNotFoundError:
                 # by another reader's file the load stands behind this stretch, and cleared it away
                 return 0
-            _sync(folder)
+            sync_folder(folder)
         finally:
             draft.unlink(missing_ok=True)
         return size
@@ -269,11 +270,3 @@ def _ascending(offsets: pa.Array, last: int, end: int) -> int:
     if not ascend or offsets[0].as_py() <= last or offsets[-1].as_py() >= end:
         raise ValueError("its offsets are not those that its name says")
     return int(offsets[-1].as_py())
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from lines import COLUMNS, ids, rows, well
 from projects import Project, source, table
 from real_topics import Topic
 from services import kafka
@@ -16,8 +17,6 @@ from ingest.readers.rewound import SinceError, since
 from sample.broker import Broker
 
 pytestmark = pytest.mark.xdist_group("kafka")
-
-COLUMNS: dict[str, Any] = {"id": {"data_type": "bigint", "required": True}, "amount": "integer"}
 
 
 @pytest.fixture(scope="module")
@@ -35,20 +34,6 @@ def declared(topic: Topic, columns: dict[str, Any] = COLUMNS, **ingest: Any) -> 
     """The declaration of one topic as `shop.lines`, whose messages have the key `id`."""
     own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1} | ingest
     return source("shop", table("lines", columns, **own), kind="kafka", brokers=topic.address)
-
-
-def rows(count: int, first: int = 0) -> list[tuple[str, dict[str, int]]]:
-    """Good messages."""
-    return [(str(n), {"id": n, "amount": n * 2}) for n in range(first, first + count)]
-
-
-def well(result: SourceResult) -> SourceResult:
-    assert not result.errors, [str(error) for error in result.errors]
-    return result
-
-
-def ids(project: Project) -> list[int]:
-    return [key for (key,) in project.raw("shop.lines", "id")]
 
 
 def stopped(project: Project, words: str) -> str:

@@ -14,20 +14,19 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from lines import COLUMNS, well
 from projects import Project, source, table
 from real_registry import Registry
 from real_topics import Topic
 from services import kafka, registry
 
 from ingest.errors import DeclarationError
-from ingest.load import SourceResult
 from ingest.readers.avro_schema import avro_schema
 from sample.broker import Broker
 
 fastavro = pytest.importorskip("fastavro", reason="install the extra `dev`")
 pytestmark = pytest.mark.xdist_group("kafka")
 
-COLUMNS: dict[str, Any] = {"id": {"data_type": "bigint", "required": True}, "amount": "integer"}
 ID = {"name": "id", "type": "long"}
 AMOUNT = {"name": "amount", "type": ["null", "int"], "default": None}
 
@@ -87,11 +86,6 @@ def unparsable(project: Project) -> dict[int, bytes]:
             "where broken_rules = '[\"unparsable\"]'"
         )
     )
-
-
-def well(result: SourceResult) -> SourceResult:
-    assert not result.errors, [str(error) for error in result.errors]
-    return result
 
 
 def test_each_message_is_read_by_the_schema_that_it_was_written_with(

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from lines import well
 from projects import Project, source, table
 from real_topics import Topic
 from services import free_port, kafka
-
-from ingest.load import SourceResult
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
@@ -23,11 +22,6 @@ JAAS = (
 def declared(topic: Topic, **client: str) -> dict[str, Any]:
     made = table("lines", {"id": "bigint"}, topic=topic.name, primary_key=["id"])
     return source("shop", made, kind="kafka", brokers="env:SHOP_BROKERS", client=client)
-
-
-def well(result: SourceResult) -> SourceResult:
-    assert not result.errors, [str(error) for error in result.errors]
-    return result
 
 
 def test_credentials_are_taken_from_the_environment_and_never_told(project: Project) -> None:

@@ -17,13 +17,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from lines import COLUMNS, ids, rows, well
 from projects import Project, source, table
 from real_topics import Topic
 from services import kafka
 
 from ingest.destination import Destination
 from ingest.errors import DeclarationError, LoadError, SourceError
-from ingest.load import SourceResult
 from ingest.readers import kafka_broker, land, landing
 from ingest.readers.kafka import KafkaReader
 from ingest.readers.land import Lander, Round, Share
@@ -39,7 +39,6 @@ from sample.broker import Broker
 pytestmark = pytest.mark.xdist_group("kafka")
 
 ROOT = Path(__file__).parents[3]
-COLUMNS: dict[str, Any] = {"id": {"data_type": "bigint", "required": True}, "amount": "integer"}
 
 
 @pytest.fixture(scope="module")
@@ -72,19 +71,6 @@ def declared(project: Project, topic: Topic, columns: Any = None, **ingest: Any)
            "landing": str(project.root / "landing"), **ingest}  # fmt: skip
     made = table("lines", columns or COLUMNS, **own)
     return source("shop", made, kind="kafka", brokers=topic.address)
-
-
-def rows(count: int, first: int = 0) -> list[tuple[str, dict[str, int]]]:
-    return [(str(n), {"id": n, "amount": n * 2}) for n in range(first, first + count)]
-
-
-def well(result: SourceResult) -> SourceResult:
-    assert not result.errors, [str(error) for error in result.errors]
-    return result
-
-
-def ids(project: Project) -> list[int]:
-    return [key for (key,) in project.raw("shop.lines", "id")]
 
 
 def lander(project: Project, share: Share | None = None) -> Lander:
