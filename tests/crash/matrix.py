@@ -95,12 +95,19 @@ class Job:
                     self.outcome.points += disturber.points
                     self.outcome.passed |= disturber.known
 
-    def disturb(self, disturber: Disturber, step: int, cases: list[Case], what: str) -> Tally:
-        """Try the cases as one line of the table."""
+    def disturb(
+        self,
+        disturber: Disturber,
+        step: int,
+        cases: list[Case],
+        what: str,
+        recoveries: int | None = None,
+    ) -> Tally:
+        """Try the cases as one line of the table; for `recoveries` see `Disturber.disturb`."""
         scenario = disturber.scenario
         tally = Tally(f"{scenario.name}: {scenario.steps[step]}: {what}", disturber.seed)
         begun = time.monotonic()
-        disturber.disturb(step, cases, tally)
+        disturber.disturb(step, cases, tally, recoveries)
         self.told(tally, time.monotonic() - begun)
         return tally
 
@@ -162,7 +169,7 @@ def sample(job: Job, name: str) -> None:
 
     with job.walked(Way(job.folder / "worlds", "sample", WAY)) as disturber:
         for step, cases, what in of_the_sample(disturber, SAMPLE_MOMENTS):
-            job.disturb(disturber, step, cases, what)
+            job.disturb(disturber, step, cases, what, recoveries=0)  # the small shop has them
 
 
 def shop(job: Job, name: str) -> None:
