@@ -126,7 +126,8 @@ def stores(job: Job, name: str) -> None:
     ):
         for step in range(len(store.steps)):
             cases = disturber.cases(step, later=name == "append")
-            job.disturb(disturber, step, cases, SAID["kill"])
+            own = [case for case in cases if case.point.startswith(store.own)]
+            job.disturb(disturber, step, own, SAID["kill"])
         for action in TROUBLES if name in TROUBLED else ():
             cases = disturber.cases(1, action, "(before)")
             job.disturb(disturber, 1, cases, SAID[action])

@@ -86,6 +86,7 @@ class Bucket(Files):
     """The same files as objects of a store."""
 
     name = "objects of a store"
+    own = ("ingest.readers.",)
 
     def place(self, drop: Path) -> str:
         return f"file://{drop}"

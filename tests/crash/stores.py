@@ -43,7 +43,13 @@ class Known:
 
 
 class Store(Scenario):
-    """One source `shop` in a project below the world. Override `bring`; see `stores_all`."""
+    """One source `shop` in a project below the world. Override `bring`; see `store_scenarios`.
+
+    Attributes:
+        own: beginnings of the points that it is killed at; the others are what `append` passes.
+    """
+
+    own: tuple[str, ...] = ("",)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

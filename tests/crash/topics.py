@@ -110,6 +110,7 @@ class Landings(Topics):
         "the first look", "messages land", "the load takes them", "more land, over a torn draft",
         "the load takes them, and clears away",
     )  # fmt: skip
+    own = ("ingest.readers.", "ingest.disk.", "ingest.destination.Destination.commit", "dlt: mark")
 
     def bring(self, step: int) -> None:
         known, landing = self.known, self.path / "landing"
