@@ -15,9 +15,11 @@ Scenarios, each with an oracle of its own:
   puts a step's rows at the source and says in `known` what must come of them; `command` where it is
   not a load. Its name goes into `STORES`.
 - `readers`, publishing alone.
-- `retailer`, whole runs of the sample. One more command is a `Step` in `WAY`, or a few when the
-  outside world must be got ready for it; `Stand` says what the oracle must think of it. A command
-  of another module than those here is a function in `commands`.
+- `shop`, whole runs of a small shop: every point of a run is met here, for its commands are quick.
+  One more command is a `Step` in `SHOP`, or a few when the outside world must be got ready for it.
+- `retailer`, whole runs of the sample: its models, and random moments. A `Step` in `WAY`; `Stand`
+  says what the oracle must think of it.
+- `rebuilds`, a rebuild. A command of another module than those here is a function in `commands`.
 
 New code that lasts and is in no function of `coverage.CASES` fails the tests until it is listed
 there, and `make crash-test` until some scenario passes it. `switches` and `safeties` take one

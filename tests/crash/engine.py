@@ -182,8 +182,8 @@ class Disturber:
                 new = []
             met.update(new)
             for point in new if any(case.action == "kill" for case in fired) else ():
-                # one kill brings most recoveries about; how far dlt's threads had come at it, another
-                # time decides: that each point of the code is met, the whole matrix asks in the end
+                # one kill brings most recoveries about; how far dlt's threads had come at it,
+                # another time decides: that each point is met, the whole matrix asks in the end
                 for before in (fired[-1:], fired, fired):
                     done, _ = self._checked(step, [*before, Case(point)], tally)
                     if Case(point) in done:

@@ -106,12 +106,6 @@ class Runs(Scenario):
         load = ["millrace", "load"]
         assert client.run(load, self.env(), self.cwd(step), self.scratch(), plan=plan).fired
 
-    def strew(self) -> None:
-        """A table that no model makes lies in the marts, half a snapshot beside the readers'."""
-        with duckdb.connect(str(self.home.marts)) as con:
-            con.execute("create table stray as select 1 as id")
-        (self.home.snapshot.parent / ".marts.duckdb.partial-1").write_bytes(b"half")
-
     def between(self, step: int) -> None:
         """Readers see a whole snapshot, that of before or the new one, or none where none was."""
         if not self.home.snapshot.exists():

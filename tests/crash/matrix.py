@@ -22,7 +22,7 @@ from tests.crash.topics import Topics, broker_killed
 
 MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40,
            "landings": 25, "rebuild": 10}  # fmt: skip
-"""Random moments in ingestion alone; `SAMPLE_MOMENTS` more in whole runs make 220."""
+"""Random moments in ingestion and in a rebuild; `SAMPLE_MOMENTS` and some more come in runs."""
 SAMPLE_MOMENTS = 20
 BROKERS = 15
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
@@ -127,7 +127,8 @@ def stores(job: Job, name: str) -> None:
         for step in range(len(store.steps)):
             cases = disturber.cases(step, later=name == "append")
             own = [case for case in cases if case.point.startswith(store.own)]
-            job.disturb(disturber, step, own, SAID["kill"])
+            some = "" if store.own == ("",) else " of its own"
+            job.disturb(disturber, step, own, SAID["kill"] + some)
         for action in TROUBLES if name in TROUBLED else ():
             cases = disturber.cases(1, action, "(before)")
             job.disturb(disturber, 1, cases, SAID[action])

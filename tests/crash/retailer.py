@@ -109,8 +109,6 @@ class Way(Runs):
         elif stand.unfinished:
             stand = replace(stand, days=(*stand.days, self._clock()))
         stand = replace(stand, unfinished=bool(now.killed_load))
-        if now.stray:
-            self.strew()
         if now.words[:2] == ("dead-letters", "replay"):
             stand = replace(stand, mended_on=stand.days[-1])
             stand = replace(stand, closed=(self._truth(stand).misspelt, 0))
@@ -194,8 +192,6 @@ WAY = (
     Step("first run"),
     Step("run, a day later", advance=1),
     Step("thorough run, all pages", words=("run",)),
-    Step("run, nothing new"),
-    Step("run, a stray table in the marts", stray=True),
     Step("replay", words=("dead-letters", "replay", "pos.products"), mended=True, well=(0, 2)),
     Step("run after a replay", advance=1),
     Step(
@@ -206,11 +202,9 @@ WAY = (
     Step("load alone", words=("load",), advance=1),
     Step("build beside an unfinished load", words=("build",), killed_load=1),
     Step("run after that"),
-    Step("status", words=("status",)),
     Step("backfill of a day", BACKFILL, advance=1, backfilled="pos.transactions"),
     Step("run after a backfill"),
     Step("rewind", words=("rewind",), back_to="thorough run, all pages"),
     Step("forward again", words=("rewind", "--to", "latest"), back_to="run after a backfill"),
-    Step("thorough run, with a point too many", words=("run",), advance=1),
 )
-"""All that a home of the sample does. One more kind of step is a line here."""
+"""What a home of the sample does; what means the same in any project is in `SHOP`."""

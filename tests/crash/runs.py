@@ -8,7 +8,7 @@ from tests.crash.engine import Case, Disturber
 # dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
 _TESTS = 12
 _DAILY = 1
-"""The step of `WAY` that is every day's: random moments and all troubles come there."""
+"""The step of both ways that is every day's: random moments and all troubles come there."""
 
 _OF_THEIR_OWN = {
     "backfill of a day": (
@@ -25,7 +25,7 @@ _OF_THEIR_OWN = {
 STOPPED = (
     "ops.journal.Journal.begin_step",
     "dlt: mark the load as finished",
-    "dbt: model fct_baskets",
+    "dbt: model fct_",
     "ops.publish.publish: partial.replace",
 )
 
@@ -53,21 +53,11 @@ def every_point(disturber: Disturber, ours: str = "") -> Iterator[tuple[int, lis
 
 
 def of_the_shop(disturber: Disturber) -> Iterator[tuple[int, list[Case], str]]:
-    """The same for the small shop: every point of a run."""
+    """The same for the small shop: every point of a run, and all troubles."""
     yield from every_point(disturber)
-    yield from of_its_own(disturber)
-
-
-def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case], str]]:
-    """The same for the sample: its models, random moments, and all troubles.
-
-    Every other point of a run is met in the small shop, whose runs take a third of the time.
-    """
-    yield from every_point(disturber, "dbt: ")
-    for step, _ in _own(disturber):
-        some = disturber.moments(step, moments // 6)
-        yield step, some, f"SIGKILL at {len(some)} random moments"
-    yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
+    for step, starts in _own(disturber):
+        cases = [case for case in disturber.cases(step) if case.point.startswith(starts)]
+        yield step, onwards(disturber, step, cases), "SIGKILL at every point of its own"
     between = [
         case
         for start in ("ops.journal.Journal.begin_step", "ops.journal.Journal.end_step: con.begin")
@@ -82,6 +72,18 @@ def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, lis
     yield _DAILY, stopped, "stopped beyond its lease, taken over and woken"
 
 
+def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case], str]]:
+    """The same for the sample: its models, and random moments.
+
+    All else is met in the small shop, whose runs take a third of the time.
+    """
+    yield from every_point(disturber, "dbt: ")
+    for step, _ in _own(disturber):
+        some = disturber.moments(step, moments // 6)
+        yield step, some, f"SIGKILL at {len(some)} random moments"
+    yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
+
+
 def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
     """The cases in rows as they were thrown, each row in the order in which the run passes them.
 
@@ -91,13 +93,6 @@ def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
     most = disturber.scenario.in_a_row
     rows = [cases[begin : begin + most] for begin in range(0, len(cases), most)]
     return [case for row in rows for case in sorted(row, key=lambda case: place[case.point])]
-
-
-def of_its_own(disturber: Disturber) -> Iterator[tuple[int, list[Case], str]]:
-    """The same for steps in which a point means something else than where it was met."""
-    for step, starts in _own(disturber):
-        cases = [case for case in disturber.cases(step) if case.point.startswith(starts)]
-        yield step, onwards(disturber, step, cases), "SIGKILL at every point of its own"
 
 
 def _own(disturber: Disturber) -> Iterator[tuple[int, tuple[str, ...]]]:
