@@ -85,10 +85,11 @@ class Shop(Runs):
 
     Args:
         folder: its own.
+        way: the steps.
     """
 
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder, "a small shop", SHOP)
+    def __init__(self, folder: Path, way: tuple[Step, ...] = SHOP) -> None:
+        super().__init__(folder, "a small shop", way)
         # with the installed packages, so that no run installs any
         self._project = bare_project(folder / "project", "shop", "lines", _MODELS, stand_ins=False)
         self._versions: list[Row] = []
