@@ -101,6 +101,7 @@ class Letters(Database):
 
     name = "dead letters"
     steps = ("load", "replay", "discard", "load again")
+    first = 1
 
     def bring(self, step: int) -> None:
         if step == 0:
@@ -131,6 +132,7 @@ class Deletes(Database):
 
     name = "deletes"
     steps = ("first load", "rows gone, missed and new", "rows that come back, others gone")
+    first = 1
 
     def put(self, name: str, *made: tuple[Any, ...]) -> None:
         """Insert rows and know them, with the mark that a tombstone has."""
@@ -168,6 +170,7 @@ class Backfill(Database):
 
     name = "backfill"
     steps = ("first load", "missed rows, backfilled", "load again")
+    first = 1
     pieces = 4
 
     def bring(self, step: int) -> None:

@@ -124,7 +124,7 @@ def stores(job: Job, name: str) -> None:
         store_scenarios.opened(name, job.folder / "worlds") as store,
         job.walked(store) as disturber,
     ):
-        for step in range(len(store.steps)):
+        for step in range(store.first, len(store.steps)):
             cases = disturber.cases(step, later=name == "append")
             own = [case for case in cases if case.point.startswith(store.own)]
             some = "" if store.own == ("",) else " of its own"

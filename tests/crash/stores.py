@@ -47,9 +47,11 @@ class Store(Scenario):
 
     Attributes:
         own: beginnings of the points that it is killed at; the others are what `append` passes.
+        first: the first step that it is killed in; those before are an ordinary first load.
     """
 
     own: tuple[str, ...] = ("",)
+    first = 0
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)
