@@ -152,11 +152,11 @@ def publishing(job: Job, name: str) -> None:
 
 
 def rebuilding(job: Job, name: str) -> None:
-    """A rebuild: every point and trouble of its own and of the swap, and random moments."""
+    """A rebuild: every point of its own and of the swap, full disks, and random moments."""
     from tests.crash.rebuilds import OWN, Rebuild
 
     with job.walked(Rebuild(job.folder / "world")) as disturber:
-        for action in ("kill", *TROUBLES):
+        for action in ("kill", "full"):
             cases = disturber.cases(1, action, "" if action == "kill" else "(before)")
             own = [case for case in cases if case.point.startswith(OWN)]
             job.disturb(disturber, 1, own, SAID[action])
