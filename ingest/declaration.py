@@ -19,7 +19,7 @@ from ingest.errors import DeclarationError
 Accept = Literal["", "deletes", "loss"]
 """What a person has said is right: that much is deleted at the source, that messages are lost."""
 Kind = Literal["sql", "files", "rest", "dlt", "kafka"]
-Format = Literal["parquet", "csv", "jsonl", "json", "text", "avro"]
+Format = Literal["parquet", "csv", "jsonl", "json", "text", "avro", "protobuf"]
 RESERVED = ("_load_number", "_extracted_at", "_source", "_replayed_from", "_deleted")
 _UNITS = {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 

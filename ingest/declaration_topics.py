@@ -6,6 +6,7 @@ from collections.abc import Callable
 from ingest.declaration import Column, SourceIngest, TableIngest
 from ingest.errors import DeclarationError
 
+_WITH_SCHEMA = ("avro", "protobuf")
 Fail = Callable[[str, str], DeclarationError]
 
 
@@ -46,19 +47,24 @@ def registry_fits(parent: SourceIngest, tables: tuple[TableIngest, ...], fail: F
     Raises:
         DeclarationError: it says nothing.
     """
-    if parent.registry and not any(table.format == "avro" for table in tables):
-        raise fail("registry says nothing without a table of `format: avro`", "registry")
+    if parent.registry and not any(table.format in _WITH_SCHEMA for table in tables):
+        raise fail(
+            "registry says nothing without a table of `format: avro` or `protobuf`", "registry"
+        )
 
 
 def _schema_fits(ingest: TableIngest, parent: SourceIngest, fail: Fail) -> None:
     if ingest.schema_file is not None:
-        if ingest.format != "avro":
-            raise fail("schema_file is for `format: avro`", "schema_file")
+        if ingest.format not in _WITH_SCHEMA:
+            raise fail("schema_file is for `format: avro` or `protobuf`", "schema_file")
         if parent.registry:
             raise fail(
                 "schema_file is for messages that name no schema; with a `registry` they do: "
                 "drop one of the two",
                 "schema_file",
             )
-    elif ingest.format == "avro" and not parent.registry:
-        raise fail("format: avro needs a `registry` at the source, or a `schema_file`", "format")
+    elif ingest.format in _WITH_SCHEMA and not parent.registry:
+        raise fail(
+            f"format: {ingest.format} needs a `registry` at the source, or a `schema_file`",
+            "format",
+        )

@@ -1,13 +1,11 @@
 """Topics of a real Kafka: every committed message is in raw once, or a dead letter, or told."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from lines import COLUMNS, ids, rows, well
 from projects import Project, source, table
 from real_topics import Topic
-from services import kafka
 
 from ingest.errors import SourceError
 from ingest.load import SourceResult
@@ -17,12 +15,6 @@ from ingest.readers.rewound import SinceError, since
 from sample.broker import Broker
 
 pytestmark = pytest.mark.xdist_group("kafka")
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with kafka() as found:
-        yield found
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from lines import COLUMNS, well
 from projects import Project, source, table
 from real_registry import Registry
 from real_topics import Topic
-from services import kafka, registry
 
 from ingest.errors import DeclarationError
 from ingest.readers.avro_schema import avro_schema
@@ -29,18 +28,6 @@ pytestmark = pytest.mark.xdist_group("kafka")
 
 ID = {"name": "id", "type": "long"}
 AMOUNT = {"name": "amount", "type": ["null", "int"], "default": None}
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with kafka() as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def schemas() -> Iterator[Registry]:
-    with registry() as found:
-        yield found
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,6 @@ import typer
 from lines import COLUMNS, ids, rows, well
 from projects import Project, source, table
 from real_topics import Topic
-from services import kafka
 
 from ingest.destination import Destination
 from ingest.errors import DeclarationError, LoadError, SourceError
@@ -39,12 +37,6 @@ from sample.broker import Broker
 pytestmark = pytest.mark.xdist_group("kafka")
 
 ROOT = Path(__file__).parents[3]
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with kafka() as found:
-        yield found
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ from typing import Any
 import pytest
 import yaml
 from projects import Project, source
-from services import kafka
 
 from sample import dataset, scans, versions
 from sample.broker import Broker
@@ -21,12 +19,6 @@ pytestmark = pytest.mark.xdist_group("kafka")
 
 SEED, DAYS, LARGEST = 7, (date(2017, 1, 3), date(2017, 1, 9)), 1 << 20
 POS = Path(__file__).parents[3] / "models/staging/pos/_pos__sources.yml"
-
-
-@pytest.fixture(scope="module")
-def broker() -> Iterator[Broker]:
-    with kafka() as found:
-        yield found
 
 
 def declared(broker: Broker) -> dict[str, Any]:
