@@ -37,13 +37,14 @@ lint: .venv/installed packages  ## ruff, mypy and sqlfluff
 	$(BIN)/mypy
 	MILLRACE_SCANNER_BROKERS=here $(BIN)/sqlfluff lint --processes 1 models macros snapshots tests/generic tests/singular analyses
 
-bench: .venv/installed packages  ## measure Millrace beside its rivals; takes some minutes
+bench: .venv/installed packages  ## measure Millrace beside its rivals; takes an hour
 	$(BIN)/python -m tests.bench load
 	$(BIN)/python -m tests.bench topics
 	$(BIN)/python -m tests.bench latency
 	$(BIN)/python -m tests.bench ticks
 	$(BIN)/python -m tests.bench publish
 	$(BIN)/python -m tests.bench points
+	$(BIN)/python -m tests.bench ledger
 
 docs: .venv/installed  ## write the start page, the dbt docs and the quality report
 	@$(BIN)/millrace report

@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tests.bench import ingest, latency, measure, points, publish, soak, ticks, topics
+from tests.bench import ingest, latency, ledger, measure, points, publish, soak, ticks, topics
 from tests.bench.measure import BenchError
 
 
@@ -49,6 +49,7 @@ def main() -> int:
     snapshot = kinds.add_parser("publish", help="a publish for growing history, side by side")
     snapshot.add_argument("--times", type=int, action="append", help="histories; 1, 4 and 16")
     snapshot.add_argument("--rounds", type=int, default=3)
+    kinds.add_parser("ledger", help="the row ledger's part of a first run")
     kept = kinds.add_parser("points", help="what it costs to be able to rewind")
     kept.add_argument("--days", type=int, default=10, help="runs, each with a day's delivery")
     given = words.parse_args()
@@ -62,6 +63,7 @@ def main() -> int:
             "ticks": _ticks,
             "publish": _publish,
             "points": _points,
+            "ledger": _ledger,
         }
         data = of_kind[given.kind](given, console)
     except BenchError as error:
@@ -152,6 +154,12 @@ def _points(given: argparse.Namespace, console: Console) -> Any:
     for said in points.verdicts(found):
         console.print(said)
     return found
+
+
+def _ledger(given: argparse.Namespace, console: Console) -> Any:
+    found = ledger.run(console.print)
+    _show(console, "the row ledger, aim 2 %", ["", "seconds", "share"], ledger.table(found))
+    return ledger.as_json(found)
 
 
 def _show(console: Console, title: str, heads: list[str], rows: list[list[str]]) -> None:
