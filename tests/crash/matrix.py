@@ -23,7 +23,7 @@ from tests.crash.topics import Topics, broker_killed
 MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40,
            "landings": 25, "rebuild": 10}  # fmt: skip
 """Random moments in ingestion and in a rebuild; `SAMPLE_MOMENTS` and some more come in runs."""
-SAMPLE_MOMENTS = 20
+SAMPLE_MOMENTS = 12
 BROKERS = 15
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
 TROUBLED = ("append", "files")

@@ -1,7 +1,9 @@
 """Which cases whole runs take: every point of theirs once, where it is cheapest."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+
+from copies import PROJECT
 
 from tests.crash.engine import Case, Disturber
 
@@ -22,6 +24,12 @@ _OF_THEIR_OWN = {
 }
 """Steps that are killed also at points that others pass, since there it means something else."""
 
+_MODELS = {
+    path.stem
+    for folder in ("staging", "intermediate", "marts")
+    for path in (PROJECT / "models" / folder).rglob("*.sql")
+}
+
 STOPPED = (
     "ops.journal.Journal.begin_step",
     "dlt: mark the load as finished",
@@ -30,20 +38,20 @@ STOPPED = (
 )
 
 
-def every_point(disturber: Disturber, ours: str = "") -> Iterator[tuple[int, list[Case], str]]:
+def every_point(
+    disturber: Disturber, ours: Callable[[str], bool]
+) -> Iterator[tuple[int, list[Case], str]]:
     """(step, cases, what they are) for each line of the table: each point once.
 
     Args:
         disturber: walked.
-        ours: what the names of the points begin with; all that are the runs' own, if not given.
+        ours: whether a point is one to be killed at.
     """
     met: set[str] = set()
     # a point is met in the quickest command that passes it
     for step in sorted(range(len(disturber.walked)), key=lambda s: disturber.walked[s].seconds):
         cases = [
-            case
-            for case in disturber.cases(step)
-            if _is_ours(case.point) and case.point.startswith(ours) and case.point not in met
+            case for case in disturber.cases(step) if ours(case.point) and case.point not in met
         ]
         met.update(case.point for case in cases)
         tests = _tests(disturber, step) if step == _DAILY else []
@@ -54,7 +62,7 @@ def every_point(disturber: Disturber, ours: str = "") -> Iterator[tuple[int, lis
 
 def of_the_shop(disturber: Disturber) -> Iterator[tuple[int, list[Case], str]]:
     """The same for the small shop: every point of a run, and all troubles."""
-    yield from every_point(disturber)
+    yield from every_point(disturber, _is_ours)
     for step, starts in _own(disturber):
         cases = [case for case in disturber.cases(step) if case.point.startswith(starts)]
         yield step, onwards(disturber, step, cases), "SIGKILL at every point of its own"
@@ -73,11 +81,11 @@ def of_the_shop(disturber: Disturber) -> Iterator[tuple[int, list[Case], str]]:
 
 
 def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, list[Case], str]]:
-    """The same for the sample: its models, and random moments.
+    """The same for the sample: what dbt builds there alone, and random moments.
 
     All else is met in the small shop, whose runs take a third of the time.
     """
-    yield from every_point(disturber, "dbt: ")
+    yield from every_point(disturber, _is_the_samples)
     for step, _ in _own(disturber):
         some = disturber.moments(step, moments // 6)
         yield step, some, f"SIGKILL at {len(some)} random moments"
@@ -109,6 +117,14 @@ def _is_ours(point: str) -> bool:
         kept = ("dbt: model", "dbt: snapshot", "dbt: seed", "dbt: commit")
         return point.startswith(kept) and point.endswith("(after)")
     return True
+
+
+def _is_the_samples(point: str) -> bool:
+    """Not so Elementary's models, and the books', which every project has."""
+    kind, _, name = point.removeprefix("dbt: ").removesuffix(" (after)").partition(" ")
+    return _is_ours(point) and (
+        kind in ("seed", "snapshot") or (kind == "model" and name in _MODELS)
+    )
 
 
 def _tests(disturber: Disturber, step: int) -> list[Case]:
