@@ -63,7 +63,9 @@ def _learn(request: dict[str, Any]) -> None:
         if name not in sys.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
-    manifest = Path(request["env"].get("MILLRACE_HOME", "")) / "target" / "partial_parse.msgpack"
+    manifest = (
+        Path(request.get("env", {}).get("MILLRACE_HOME", "")) / "target/partial_parse.msgpack"
+    )
     if manifest.is_file():
         _compile(manifest)
     gc.freeze()  # or each child looks through all of it, and has it copied

@@ -61,10 +61,10 @@ class Topics(Store):
             topic.send(sent, transaction=end)
             known.rows += [(*row, None) for row in made] if end == "commit" else []
         if step:
-            topic.send([("bad", b"\xff"), ("bad", "{"), ("7", {"id": 7, "amount": -1})])
-            topic.send([(str(step), None), (None, None)])
+            topic.send([("bad", b"\xff"), ("bad", "{"), ("bad", '{"id": 1, "id": 2}')])
+            topic.send([("7", {"id": 7, "amount": -1}), (str(step), None), (None, None)])
             known.dead.update(
-                {rules("unparsable"): 2, rules("check:amount"): 1, rules("tombstone"): 1}
+                {rules("unparsable"): 3, rules("check:amount"): 1, rules("tombstone"): 1}
             )
             known.rows.append((step, None, True))
         self._stands = step
