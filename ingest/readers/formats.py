@@ -41,7 +41,7 @@ class Formats:
 
         Raises:
             UnsetError: a variable is not set.
-            SourceError: its `schema_file` is not there, or no schema; what reads it is not installed.
+            SourceError: its `schema_file` is not there, or no schema, or what reads it is missing.
         """
         if table.name not in self._known:
             self._known[table.name] = self._opened(table)
