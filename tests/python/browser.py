@@ -12,6 +12,7 @@ import os
 import select
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -34,6 +35,11 @@ _FLAGS = (
     "--remote-debugging-pipe",
     "--host-resolver-rules=MAP * ~NOTFOUND",
 )
+_PLACED = """import os, sys
+for there, end in enumerate(sys.argv[1:3], 3):
+    os.dup2(int(end), there)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
 _INSIDE = ("file:", "data:", "blob:", "about:")
 
 
@@ -70,14 +76,12 @@ class Browser:
         # The browser wants 3 and 4; ours may have those numbers, so move them out of the way.
         ends = [fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (theirs_in, theirs_out)]
 
-        def place() -> None:
-            os.dup2(ends[0], 3)
-            os.dup2(ends[1], 4)
-
+        # by a process between, for `preexec_fn` would copy the map of all this one's memory: where
+        # a test before has reserved more than the machine has, the system refuses that
+        browser = [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"]
         self.process = subprocess.Popen(
-            [program, *_FLAGS, f"--user-data-dir={profile}", "about:blank"],
-            preexec_fn=place,
-            pass_fds=(3, 4),
+            [sys.executable, "-c", _PLACED, *map(str, ends), *browser],
+            pass_fds=ends,
             start_new_session=True,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
