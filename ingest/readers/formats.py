@@ -1,6 +1,7 @@
 """How the values of a topic's messages are read, by the declaration's `format`."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -10,12 +11,13 @@ from ingest.declaration import Source, Table
 from ingest.errors import SourceError
 from ingest.readers import Environment, resolve
 from ingest.readers.avro_rows import AvroReader
-from ingest.readers.avro_schema import AvroSchema, avro_schema
+from ingest.readers.avro_schema import avro_schema
 from ingest.readers.protobuf_rows import ProtobufSchema
 from ingest.readers.registry import Registry
 from ingest.readers.schema_rows import Decoded, Format
 
-Schema = AvroSchema | ProtobufSchema
+_Read = Callable[[pa.Array], Decoded | None]
+"""Reads values of one schema."""
 
 
 class Formats:
@@ -30,7 +32,7 @@ class Formats:
     def __init__(self, source: Source, scratch: Path, env: Environment) -> None:
         self._source, self._env = source, env
         self._avro = AvroReader(scratch)
-        self._schemas, self._known = dict[int, Schema](), dict[str, Format | None]()
+        self._readers, self._known = dict[tuple[str, int], _Read](), dict[str, Format | None]()
 
     def close(self) -> None:
         """Let go of what was opened."""
@@ -58,44 +60,49 @@ class Formats:
                 mend="pip install 'millrace[kafka]'",
             )
         if table.ingest.schema_file is not None:
-            schema = self._file(table, kind)
-            return Format(lambda number, values: self._decoded(schema, values, False), only=0)
+            read = self._file(table, kind)
+            return Format(lambda _, values: read(values), only=0)
         address = str(resolve(self._source.ingest.registry, self._env, self._source.where))
-        registry = Registry(address, self._source.where)
-        return Format(lambda number, values: self._registered(registry, kind, number, values))
+        return Format(partial(self._registered, Registry(address, self._source.where), kind))
 
     def _registered(
         self, registry: Registry, kind: str, number: int, values: pa.Array
     ) -> Decoded | None:
-        if number not in self._schemas:
+        if (kind, number) not in self._readers:
             known = registry.schema(number)
             if known is None or known.kind != kind:
                 return None
             try:
-                self._schemas[number] = self._schema(kind, known.text, known.references)
+                read = self._reader(kind, known.text, known.references, indexed=True)
             except ValueError:
-                return None
-        return self._decoded(self._schemas[number], values, True)
+                read = _no_rows
+            self._readers[kind, number] = read
+        return self._readers[kind, number](values)
 
-    def _decoded(self, schema: Schema, values: pa.Array, indexed: bool) -> Decoded:
-        if isinstance(schema, ProtobufSchema):
-            return schema.texts(values, indexed=indexed)
-        return Decoded(schema.names, *self._avro.texts(schema, values))
+    def _reader(
+        self, kind: str, text: str, references: Mapping[str, str], *, indexed: bool
+    ) -> _Read:
+        """What reads the values of a schema; for `indexed` see `ProtobufSchema.texts`.
 
-    def _schema(self, kind: str, text: str, references: Mapping[str, str]) -> Schema:
-        """Raises ValueError where it is none that can be read."""
+        Raises:
+            ValueError: it is none, or none that can be read.
+        """
         if kind == "PROTOBUF":
-            return ProtobufSchema(text, references)
+            return partial(ProtobufSchema(text, references).texts, indexed=indexed)
         schema = avro_schema(text, references.values())
         if not self._avro.can_read(schema):
             raise ValueError("DuckDB cannot read such a schema")
-        return schema
+        return lambda values: Decoded(schema.names, *self._avro.texts(schema, values))
 
-    def _file(self, table: Table, kind: str) -> Schema:
+    def _file(self, table: Table, kind: str) -> _Read:
         path = Path(str(resolve(table.ingest.schema_file, self._env, table.where)))
         try:
-            return self._schema(kind, path.read_text(), {})
+            return self._reader(kind, path.read_text(), {}, indexed=False)
         except (OSError, ValueError) as error:
             raise SourceError(
                 f"schema_file {str(path)!r} cannot be used: {error}", where=table.where
             ) from None
+
+
+def _no_rows(values: pa.Array) -> None:
+    """What reads the values of a schema that nobody can read."""

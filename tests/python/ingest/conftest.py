@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from projects import Project, Shop
+from real_registry import Registry
 from services import kafka, registry
 
 from sample.broker import Broker
-
-if TYPE_CHECKING:
-    from real_registry import Registry
 
 
 @pytest.fixture
@@ -34,7 +31,7 @@ def broker() -> Iterator[Broker]:
 
 
 @pytest.fixture(scope="session")
-def schemas() -> Iterator["Registry"]:
+def schemas() -> Iterator[Registry]:
     """A schema registry for tests that have subjects of their own."""
     with registry() as found:
         yield found

@@ -8,13 +8,14 @@ import threading
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import pytest
-from lines import COLUMNS, well
+from lines import COLUMNS, unparsable, well, with_schema
 from projects import Project, source, table
 from real_registry import Registry
 from real_topics import Topic
@@ -26,6 +27,8 @@ from sample.broker import Broker
 fastavro = pytest.importorskip("fastavro", reason="install the extra `dev`")
 pytestmark = pytest.mark.xdist_group("kafka")
 
+declared = partial(with_schema, "avro")
+
 ID = {"name": "id", "type": "long"}
 AMOUNT = {"name": "amount", "type": ["null", "int"], "default": None}
 
@@ -33,16 +36,6 @@ AMOUNT = {"name": "amount", "type": ["null", "int"], "default": None}
 @pytest.fixture
 def topic(broker: Broker) -> Topic:
     return Topic(broker.address, 1)
-
-
-def declared(
-    topic: Topic, registry: str | None, columns: dict[str, Any] = COLUMNS, **ingest: Any
-) -> dict[str, Any]:
-    """The declaration of one topic of Avro as `shop.lines`."""
-    own = {"topic": topic.name, "format": "avro", "primary_key": ["id"], "max_dead": 1} | ingest
-    where = {} if registry is None else {"registry": registry}
-    return source("shop", table("lines", columns, **own), kind="kafka", brokers=topic.address,
-                  **where)  # fmt: skip
 
 
 def record(*fields: Any, name: str = "Line") -> dict[str, Any]:
@@ -63,16 +56,6 @@ def sender(schemas: Registry, subject: str, schema: Any) -> Any:
     """Registers a schema; the function that writes messages of it."""
     number = schemas.put(subject, json.dumps(schema))
     return lambda **value: framed(number, datum(schema, value))
-
-
-def unparsable(project: Project) -> dict[int, bytes]:
-    """Of each dead letter that is no row: its offset, and its bytes."""
-    return dict(
-        project.sql(
-            "select split_part(_source, '/', 3)::int, payload::blob from raw_shop._dead_letters "
-            "where broken_rules = '[\"unparsable\"]'"
-        )
-    )
 
 
 def test_each_message_is_read_by_the_schema_that_it_was_written_with(

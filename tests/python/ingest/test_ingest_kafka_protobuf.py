@@ -7,11 +7,11 @@ reads them.
 import json
 import random
 import struct
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
-from lines import COLUMNS, ids, well
+from lines import ids, unparsable, well, with_schema
 from projects import Project, source, table
 from real_registry import Registry
 from real_topics import Topic
@@ -22,6 +22,8 @@ from sample.broker import Broker
 pytest.importorskip("grpc_tools", reason="install the extra `kafka`")
 pytestmark = pytest.mark.xdist_group("kafka")
 
+declared = partial(with_schema, "protobuf")
+
 LINE = 'syntax = "proto3"; package shop; message Line { int64 id = 1; optional int32 amount = 2; }'
 VARINT, EIGHT, SOME, FOUR = 0, 1, 2, 5
 
@@ -29,16 +31,6 @@ VARINT, EIGHT, SOME, FOUR = 0, 1, 2, 5
 @pytest.fixture
 def topic(broker: Broker) -> Topic:
     return Topic(broker.address, 1)
-
-
-def declared(
-    topic: Topic, registry: str | None, columns: dict[str, Any] = COLUMNS, **ingest: Any
-) -> dict[str, Any]:
-    """The declaration of one topic of Protobuf as `shop.lines`."""
-    own = {"topic": topic.name, "format": "protobuf", "primary_key": ["id"], "max_dead": 1} | ingest
-    where = {} if registry is None else {"registry": registry}
-    return source("shop", table("lines", columns, **own), kind="kafka", brokers=topic.address,
-                  **where)  # fmt: skip
 
 
 def varint(number: int) -> bytes:
@@ -64,16 +56,6 @@ def framed(number: int, data: bytes, path: bytes = b"\0") -> bytes:
 
 def line(key: int, amount: int | None = None) -> bytes:
     return part(1, key) + (part(2, amount) if amount is not None else b"")
-
-
-def unparsable(project: Project) -> dict[int, bytes]:
-    """Of each dead letter that is no row: its offset, and its bytes."""
-    return dict(
-        project.sql(
-            "select split_part(_source, '/', 3)::int, payload::blob from raw_shop._dead_letters "
-            "where broken_rules = '[\"unparsable\"]'"
-        )
-    )
 
 
 def test_each_message_is_read_by_the_schema_that_it_was_written_with(
@@ -268,3 +250,23 @@ def test_messages_that_name_no_schema_are_read_by_a_file(
 def test_a_file_that_cannot_be_used_says_why(text: str, imports: dict[str, str], said: str) -> None:
     with pytest.raises(ValueError, match=said):
         ProtobufSchema(f'syntax = "proto3"; {text}', imports)
+
+
+def test_a_number_that_another_format_has_read_is_none_of_ours(
+    project: Project, topic: Topic, schemas: Registry
+) -> None:
+    """A source keeps what its schemas came to; topics of two formats may share it."""
+    other = Topic(topic.address, 1)
+    avro = '{"type": "record", "name": "Line", "fields": [{"name": "id", "type": "long"}]}'
+    message = framed(schemas.put(topic.name, avro), b"\x02", b"")
+    for each in (topic, other):
+        each.send([("k", message)])
+    tables = [
+        table(name, {"id": "bigint"}, topic=where.name, format=kind, primary_key=["id"], max_dead=1)
+        for name, where, kind in (("lines", topic, "avro"), ("others", other, "protobuf"))
+    ]
+    address = {"brokers": topic.address, "registry": schemas.url}
+    well(project.load(source("shop", *tables, kind="kafka", **address)))
+    assert project.raw("shop.lines", "id") == [(1,)]
+    assert project.raw("shop.others", "id") == []
+    assert unparsable(project) == {0: message}
