@@ -153,12 +153,12 @@ def publishing(job: Job, name: str) -> None:
 
 def rebuilding(job: Job, name: str) -> None:
     """A rebuild: every point of its own and of the swap, full disks, and random moments."""
-    from tests.crash.rebuilds import OWN, Rebuild
+    from tests.crash.rebuilds import MADE, OWN, Rebuild
 
     with job.walked(Rebuild(job.folder / "world")) as disturber:
         for action in ("kill", "full"):
             cases = disturber.cases(1, action, "" if action == "kill" else "(before)")
-            beginnings = OWN if action == "kill" else OWN[:-1]
+            beginnings = (*OWN, MADE) if action == "kill" else OWN
             own = [case for case in cases if case.point.startswith(beginnings)]
             job.disturb(disturber, 1, own, SAID[action])
         moments = disturber.moments(1, MOMENTS[name])

@@ -63,10 +63,8 @@ def _learn(request: dict[str, Any]) -> None:
         if name not in sys.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
-    manifest = (
-        Path(request.get("env", {}).get("MILLRACE_HOME", "")) / "target/partial_parse.msgpack"
-    )
-    if manifest.is_file():
+    home = request.get("env", {}).get("MILLRACE_HOME")
+    if home and (manifest := Path(home) / "target" / "partial_parse.msgpack").is_file():
         _compile(manifest)
     gc.freeze()  # or each child looks through all of it, and has it copied
     assert threading.active_count() == 1, "a fork is safe only with no other thread"

@@ -86,7 +86,8 @@ class Home:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("MILLRACE_", "DBT_", "EDR_", "PYTHONDONTWRITE"))
+            if not name.startswith(("MILLRACE_", "DBT_", "EDR_"))
+            and name != "PYTHONDONTWRITEBYTECODE"  # or each command compiles all of ours anew
         }
         named = {"MILLRACE_HOME": str(self.path)} if self.named else {}
         return {**kept, "PATH": f"{BIN}:{kept['PATH']}", **named, **self.env}
