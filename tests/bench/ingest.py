@@ -144,7 +144,7 @@ def _absent(ingestr: str | None) -> Iterator[tuple[str, str]]:
 def _server() -> Iterator[str]:
     """A throw-away PostgreSQL, the tests' own."""
     sys.path.insert(0, str(measure.ROOT / "tests" / "python"))
-    from services import POSTGRES_MISSING, postgres, postgres_programs  # type: ignore[import-not-found]
+    from services import POSTGRES_MISSING, postgres, postgres_programs
 
     if postgres_programs() is None:
         raise BenchError(POSTGRES_MISSING)

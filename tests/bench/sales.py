@@ -156,9 +156,9 @@ def opened(folder: Path, address: str) -> tuple[Any, int]:
     Raises:
         BenchError: the run failed.
     """
-    from homes import Home  # type: ignore[import-not-found]
-    from real_topics import Topic  # type: ignore[import-not-found]
-    from streams import bare_project  # type: ignore[import-not-found]
+    from homes import Home
+    from real_topics import Topic
+    from streams import bare_project
 
     Topic(address, PARTITIONS, name=TOPIC)
     project = bare_project(folder / "project", "shop", "sales", FILES)

@@ -161,7 +161,7 @@ def _expected(count: int) -> tuple[Any, ...]:
 def started() -> Iterator[Any]:
     """A throw-away broker, the tests' own."""
     sys.path[:0] = map(str, PATHS)
-    from services import kafka  # type: ignore[import-not-found]
+    from services import kafka
 
     with kafka() as found:
         yield found
