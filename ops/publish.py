@@ -63,7 +63,7 @@ def publish(marts: Path, published: Path, guard: Callable[[], None] = lambda: No
     # descriptor of that file. So ours stays open to the end: it closes after the rename.
     with marts.open("rb") as source:
         try:
-            connection.execute("checkpoint")
+            settle(connection, marts)
             wanted = _inventory(connection, connection.execute("select current_database()"))
             if not wanted:
                 raise PublishError(f"{marts} holds no tables. Run: millrace build")
@@ -148,14 +148,33 @@ def _inventory(
 
 def _no_log(marts: Path) -> None:
     """Refuse to copy a file whose last changes are still in its write-ahead log."""
-    log = log_of(marts)
-    if log.exists() and log.stat().st_size:
-        raise PublishError(f"{log} is not empty after a checkpoint. Try again: millrace publish")
+    if _logged(marts):
+        raise PublishError(
+            f"{log_of(marts)} is not empty after a checkpoint. Try again: millrace publish"
+        )
 
 
 def log_of(database: Path) -> Path:
     """Where DuckDB keeps a file's write-ahead log."""
     return database.with_name(f"{database.name}.wal")
+
+
+def settle(connection: duckdb.DuckDBPyConnection, database: Path) -> None:
+    """Bring what is in the log of `database` into the file, so that the log goes.
+
+    Who was killed in the midst of a commit leaves a log that ends within it. DuckDB reads over
+    that, but with nothing else in the log a checkpoint lets it stand; after a commit, of nothing
+    here, it goes.
+    """
+    connection.execute("checkpoint")
+    if _logged(database):
+        connection.execute("begin; create schema settling_log; drop schema settling_log; commit")
+        connection.execute("checkpoint")
+
+
+def _logged(database: Path) -> bool:
+    log = log_of(database)
+    return log.exists() and log.stat().st_size > 0
 
 
 def copy(source: BinaryIO, partial: Path) -> None:

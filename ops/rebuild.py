@@ -23,7 +23,7 @@ from ops.history import HistoryError
 from ops.journal import Journal, NodeResult, new_run_id, now
 from ops.lock import watched
 from ops.log import Log
-from ops.publish import after_dbt, copy, mark
+from ops.publish import after_dbt, copy, mark, settle
 from ops.settings import Settings, over
 
 
@@ -234,4 +234,4 @@ def _keep(here: Settings, log: Log) -> None:
 def _settle(database: Path) -> None:
     """Leave nothing in the log of a file that is to be renamed."""
     with after_dbt(lambda: duckdb.connect(str(database))) as con:
-        con.execute("checkpoint")
+        settle(con, database)

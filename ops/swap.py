@@ -19,7 +19,7 @@ from ops.history import History, HistoryError, write_json
 from ops.journal import new_run_id
 from ops.lock import HeldError
 from ops.log import Log
-from ops.publish import after_dbt, log_of, mark, release
+from ops.publish import after_dbt, log_of, mark, release, settle
 from ops.settings import Settings
 
 Held = Mapping[str, tuple[duckdb.DuckDBPyConnection, BinaryIO]]
@@ -144,7 +144,7 @@ def _still(database: Path) -> Iterator[tuple[duckdb.DuckDBPyConnection, BinaryIO
                 ) from None
             raise HeldError(f"another program has {database} open: {error}") from None
         try:
-            connection.execute("checkpoint")
+            settle(connection, database)
             yield connection, file
         finally:
             connection.close()

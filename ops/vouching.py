@@ -9,7 +9,7 @@ import duckdb
 from ops.build_log import BuildLog, Killed
 from ops.lock import BEAT
 from ops.lock_file import entry_at, place
-from ops.publish import after_dbt, log_of, mark
+from ops.publish import after_dbt, log_of, mark, settle
 from ops.settings import Settings
 
 _SLACK = int(2 * BEAT * 1e9)  # a killed build wrote until it died, and beat last some time before
@@ -58,7 +58,7 @@ def vouch_now(settings: Settings) -> None:
     if settings.marts.exists():
         with suppress(duckdb.Error):
             with after_dbt(lambda: duckdb.connect(str(settings.marts))) as con:
-                con.execute("checkpoint")
+                settle(con, settings.marts)
             BuildLog(settings.warehouse).vouch(mark(settings.marts))
 
 

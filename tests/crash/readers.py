@@ -28,8 +28,17 @@ class Publish(Scenario):
                     f"md5(range::varchar) as words from range({ROWS})"
                 )
         if step:
+            self._tear_log()
             (self._published / ".marts.duckdb.partial-1").write_bytes(b"half")
             (self._published / "marts.duckdb.wal").write_bytes(b"")
+
+    def _tear_log(self) -> None:
+        """The log of the marts, as a kill in the midst of a commit leaves it."""
+        with duckdb.connect(str(self.path / "marts.duckdb")) as con:
+            con.execute("pragma disable_checkpoint_on_shutdown")
+            con.execute("create table never as select range as i from range(1000)")
+        log = self.path / "marts.duckdb.wal"
+        log.write_bytes(log.read_bytes()[:-5])
 
     @property
     def _published(self) -> Path:

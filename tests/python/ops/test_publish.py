@@ -11,7 +11,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from ops.publish import SNAPSHOT, PublishError, publish
+from ops.publish import SNAPSHOT, PublishError, log_of, publish
 
 ROWS = 10_000
 
@@ -49,6 +49,15 @@ def build(marts: Path, version: int) -> None:
         connection.execute("commit")
 
 
+def tear_log(marts: Path) -> None:
+    """Leave the log as a kill does that falls into the writing of a commit."""
+    with duckdb.connect(marts) as connection:
+        connection.execute("pragma disable_checkpoint_on_shutdown")
+        connection.execute("create table never as select range as i from range(10000)")
+    log = log_of(marts)
+    log.write_bytes(log.read_bytes()[:-5])
+
+
 def value(snapshot: Path) -> int:
     """The one version in all rows of both tables."""
     with duckdb.connect(snapshot, read_only=True) as connection:
@@ -83,6 +92,15 @@ def test_a_kill_at_any_moment_leaves_a_whole_snapshot(tmp_path: Path) -> None:
     print(f"{version} publishes, {left_over} partial files left by 12 kills")
     # on a slow disk none gets to its second publish, but then kills fall into the first
     assert version + left_over > 12
+
+
+def test_what_a_kill_in_the_midst_of_a_commit_leaves_in_the_log(tmp_path: Path) -> None:
+    marts, published = tmp_path / "m.duckdb", tmp_path / "published"
+    build(marts, 1)
+    tear_log(marts)
+    publish(marts, published)
+    assert value(published / SNAPSHOT) == 1
+    assert not log_of(marts).exists()
 
 
 def test_a_partial_file_of_a_killed_publish_is_removed_by_the_next(tmp_path: Path) -> None:
