@@ -18,3 +18,16 @@
     {%- endfor -%}
     hash({{ hashes.of_all }})::hugeint
 {%- endmacro %}
+
+{#- The same where both sums are of one query, over the same columns: quicker, as neither names nor
+    columns that come later matter.
+
+    columns  name to expression; the names are not looked at -#}
+{% macro quick_row_hash(columns) %}
+    {{- adapter.dispatch('quick_row_hash')(columns) -}}
+{% endmacro %}
+
+{% macro duckdb__quick_row_hash(columns) -%}
+    {#- once more over all: a sum of what DuckDB puts together would let two rows change a value -#}
+    hash(hash({{ columns.values() | join(', ') }}))::hugeint
+{%- endmacro %}

@@ -33,12 +33,12 @@
     with off as (
         select coalesce(t.load_number, h.load_number) as load_number
         from (
-            select {{ load }} as load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
+            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
             from {{ there }} as t
             group by 1
         ) as t
         full outer join (
-            select {{ load }} as load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
+            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
             from {{ here }} as h
             group by 1
         ) as h on t.load_number is not distinct from h.load_number

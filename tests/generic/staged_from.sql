@@ -25,11 +25,15 @@
     {%- set same -%}
         {%- for name in named %}a.{{ name }} = b.{{ name }}{{ ' and ' if not loop.last }}{% endfor -%}
     {%- endset -%}
-    {%- set there %}(
+    {#- raw is asked for the rows of a few loads, by a list of finished ones: by two bounds alone, DuckDB
+        reads all of it, and by a list of unknown length it puts all of it into a hash table -#}
+    {%- set there -%}(
         select {% for name, told in made.items() %}{{ told }} as {{ name }}{{ ', ' if not loop.last }}{% endfor %}
         from {{ raw }}
-        where _load_number in (select _load_number from finished)
-    ){%- endset %}
+        where _load_number in (select _load_number from finished where THESE)
+    ) as a{%- endset %}
+    {%- set those_of = '_load_number between (select min(_load_number) from LOADS) and (select max(_load_number) from LOADS)' -%}
+    {%- set there_in_off = there | replace('THESE', '_load_number in (select _load_number from off)') %}
     with finished as (
         select load_number as _load_number from ({{ finished_loads(raw) }}) as loads
     ),
@@ -37,13 +41,12 @@
     off as (
         select _load_number
         from (
-            select _load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
-            from {{ there }} as a
-            where _load_number in (select _load_number from finished where {{ is_fresh }})
+            select _load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
+            from {{ there | replace('THESE', is_fresh) }}
             group by _load_number
         ) as t
         full outer join (
-            select _load_number, count(*) as row_count, sum({{ row_hash(own) }}) as checksum
+            select _load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
             from {{ model }}
             where {{ is_fresh }}
             group by _load_number
@@ -53,12 +56,9 @@
 
     touched as (
         select distinct {{ named | join(', ') }}
-        from {{ there }} as a
-        where _load_number in (select _load_number from off)
+        from {{ there_in_off }}
     ),
 
-    {# the first and last load of what is looked up are named in each join: without, DuckDB takes all of
-       raw into its hash table, six seconds for 21 million rows with nothing to look up -#}
     held as (
         select {{ names_of_a }} from {{ model }} as a inner join touched as b on {{ same }}
         union all
@@ -75,8 +75,7 @@
     extra as (
         select {{ names }} from held
         except all
-        select {{ names_of_a }} from {{ there }} as a inner join held_keys as b on {{ same }}
-        where a._load_number between (select min(_load_number) from held) and (select max(_load_number) from held)
+        select {{ names_of_a }} from {{ there | replace('THESE', those_of) | replace('LOADS', 'held') }} inner join held_keys as b on {{ same }}
     ),
 
     wrong as (
@@ -90,14 +89,12 @@
     ),
 
     missing as (
-        select {{ names_of_a }} from {{ there }} as a
+        select {{ names_of_a }} from {{ there | replace('THESE', those_of) | replace('LOADS', 'wrong') }}
         inner join wrong as b on {{ same }} and a._load_number = b._load_number
-        where a._load_number between (select min(_load_number) from wrong) and (select max(_load_number) from wrong)
         {%- if key %}
         union all
-        select {{ names_of_a }} from {{ there }} as a
+        select {{ names_of_a }} from {{ there_in_off }}
         inner join lost as b on {{ same }}
-        where a._load_number between (select min(_load_number) from off) and (select max(_load_number) from off) and a._load_number in (select _load_number from off)
         {%- endif %}
     )
 
