@@ -28,6 +28,7 @@
 {% endmacro %}
 
 {% macro duckdb__quick_row_hash(columns) -%}
-    {#- once more over all: a sum of what DuckDB puts together would let two rows change a value -#}
-    hash(hash({{ columns.values() | join(', ') }}))::hugeint
+    {#- Once more over all: in a sum of what DuckDB puts together, two rows might change a value and not
+        show. In 63 bits: those it adds up in a third less time. -#}
+    (hash(hash({{ columns.values() | join(', ') }})) >> 1)::bigint
 {%- endmacro %}

@@ -30,10 +30,10 @@
     {%- set there -%}(
         select {% for name, told in made.items() %}{{ told }} as {{ name }}{{ ', ' if not loop.last }}{% endfor %}
         from {{ raw }}
-        where _load_number in (select _load_number from finished where THESE)
+        where _load_number in (select _load_number from finished where <these>)
     ) as a{%- endset %}
-    {%- set those_of = '_load_number between (select min(_load_number) from LOADS) and (select max(_load_number) from LOADS)' -%}
-    {%- set there_in_off = there | replace('THESE', '_load_number in (select _load_number from off)') %}
+    {%- set those_of = '_load_number between (select min(_load_number) from <loads>) and (select max(_load_number) from <loads>)' -%}
+    {%- set there_in_off = there | replace('<these>', '_load_number in (select _load_number from off)') %}
     with finished as (
         select load_number as _load_number from ({{ finished_loads(raw) }}) as loads
     ),
@@ -42,7 +42,7 @@
         select _load_number
         from (
             select _load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
-            from {{ there | replace('THESE', is_fresh) }}
+            from {{ there | replace('<these>', is_fresh) }}
             group by _load_number
         ) as t
         full outer join (
@@ -75,7 +75,7 @@
     extra as (
         select {{ names }} from held
         except all
-        select {{ names_of_a }} from {{ there | replace('THESE', those_of) | replace('LOADS', 'held') }} inner join held_keys as b on {{ same }}
+        select {{ names_of_a }} from {{ there | replace('<these>', those_of) | replace('<loads>', 'held') }} inner join held_keys as b on {{ same }}
     ),
 
     wrong as (
@@ -89,7 +89,7 @@
     ),
 
     missing as (
-        select {{ names_of_a }} from {{ there | replace('THESE', those_of) | replace('LOADS', 'wrong') }}
+        select {{ names_of_a }} from {{ there | replace('<these>', those_of) | replace('<loads>', 'wrong') }}
         inner join wrong as b on {{ same }} and a._load_number = b._load_number
         {%- if key %}
         union all
