@@ -43,6 +43,7 @@ CASES = {
         *("lock.run_lock", "lock.RunLock.__init__", "lock.RunLock._beat", "lock.RunLock.release"),
         *("log.Log.alone", "permissions.open_folder", "settings.load"),
         *("publish.publish", "publish._sole_writer", "publish.copy", "publish._verify"),
+        "publish.settle",
         *("quality.fill", "quality._replace", "quality._append"),
         *("quality_report.report", "quality_report._parsed_once"),
         *("rebuild._Rebuild.copies", "rebuild._Rebuild.swap", "rebuild._settle"),

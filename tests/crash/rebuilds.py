@@ -46,7 +46,7 @@ select
     _repeated_count
 from source
 """
-OWN = ("ops.rebuild.", "ops.swap.", "ops.publish.copy")
+OWN = ("ops.rebuild.", "ops.swap.", "ops.publish.copy", "ops.publish.settle")
 """Points that nothing else passes, or that mean something else here."""
 SUM = "select count(*), sum(amount), min(built_by), max(built_by) from {}"
 
