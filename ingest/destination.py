@@ -63,7 +63,7 @@ class Destination:
             self._guard()
             con.execute("set TimeZone = 'UTC'")
             # dlt's connections share these. 6 M rows of lineitem come in as quickly as within 700
-            # MB, and loads of 2 M messages with a fifth less memory; raw rows have no order to keep
+            # MB, and 2 M messages with a fifth less memory; raw rows have no order to keep.
             con.execute("set memory_limit = '360MB'")
             con.execute("set preserve_insertion_order = false")
             for name, value in FRESH_FILES.items():

@@ -48,23 +48,22 @@ def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
     """Messages of confluent-kafka in columns; nothing in them is parsed."""
 
     # the class's own functions: a third of what calls by name take, and a loop in Python yet more
-    kind = type(messages[0])
+    message = type(messages[0])
 
     def each(read: Callable[[Any], Any]) -> list[Any]:
         return list(map(read, messages))
 
-    kinds, times = zip(*map(kind.timestamp, messages), strict=True)
-    headers = each(kind.headers)
-    types = {given: _TIMESTAMPS.get(given) for given in set(kinds)}
+    kinds, times = zip(*map(message.timestamp, messages), strict=True)
+    headers = each(message.headers)
     columns = [
-        each(kind.topic),
-        each(kind.partition),
-        each(kind.offset),
-        each(kind.key),
+        each(message.topic),
+        each(message.partition),
+        each(message.offset),
+        each(message.key),
         list(map(_headers, headers)) if any(headers) else [None] * len(headers),
-        [at if types[given] else None for given, at in zip(kinds, times, strict=True)],
-        list(map(types.get, kinds)),
-        each(kind.value),
+        [at if kind in _TIMESTAMPS else None for kind, at in zip(kinds, times, strict=True)],
+        list(map(_TIMESTAMPS.get, kinds)),
+        each(message.value),
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
     return pa.record_batch(arrays, schema=SCHEMA)

@@ -13,6 +13,15 @@ from tests.crash.scenario import Scenario
 ROWS = 20_000
 
 
+def tear_log(database: Path) -> None:
+    """Leave the log of a file as a kill does that falls into the writing of a commit."""
+    with duckdb.connect(str(database)) as con:
+        con.execute("pragma disable_checkpoint_on_shutdown")
+        con.execute("create table never as select range as i from range(1000)")
+    log = database.with_name(f"{database.name}.wal")
+    log.write_bytes(log.read_bytes()[:-5])
+
+
 class Publish(Scenario):
     """Two marts that agree on one version, published again and again."""
 
@@ -28,17 +37,9 @@ class Publish(Scenario):
                     f"md5(range::varchar) as words from range({ROWS})"
                 )
         if step:
-            self._tear_log()
+            tear_log(self.path / "marts.duckdb")
             (self._published / ".marts.duckdb.partial-1").write_bytes(b"half")
             (self._published / "marts.duckdb.wal").write_bytes(b"")
-
-    def _tear_log(self) -> None:
-        """The log of the marts, as a kill in the midst of a commit leaves it."""
-        with duckdb.connect(str(self.path / "marts.duckdb")) as con:
-            con.execute("pragma disable_checkpoint_on_shutdown")
-            con.execute("create table never as select range as i from range(1000)")
-        log = self.path / "marts.duckdb.wal"
-        log.write_bytes(log.read_bytes()[:-5])
 
     @property
     def _published(self) -> Path:

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from ops.publish import SNAPSHOT, PublishError, log_of, publish
+from tests.crash.readers import tear_log
 
 ROWS = 10_000
 
@@ -47,15 +48,6 @@ def build(marts: Path, version: int) -> None:
                 f"md5(range::varchar) as filling from range({ROWS})"
             )
         connection.execute("commit")
-
-
-def tear_log(marts: Path) -> None:
-    """Leave the log as a kill does that falls into the writing of a commit."""
-    with duckdb.connect(marts) as connection:
-        connection.execute("pragma disable_checkpoint_on_shutdown")
-        connection.execute("create table never as select range as i from range(10000)")
-    log = log_of(marts)
-    log.write_bytes(log.read_bytes()[:-5])
 
 
 def value(snapshot: Path) -> int:
