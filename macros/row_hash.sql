@@ -22,7 +22,7 @@
 {#- The same where both sums are of one query, over the same columns: quicker, as neither names nor
     columns that come later matter.
 
-    columns  name to expression; the names are not looked at -#}
+    columns  their names -#}
 {% macro quick_row_hash(columns) %}
     {{- adapter.dispatch('quick_row_hash')(columns) -}}
 {% endmacro %}
@@ -30,5 +30,5 @@
 {% macro duckdb__quick_row_hash(columns) -%}
     {#- Once more over all: in a sum of what DuckDB puts together, two rows might change a value and not
         show. In 63 bits: those it adds up in a third less time. -#}
-    (hash(hash({{ columns.values() | join(', ') }})) >> 1)::bigint
+    (hash(hash({{ columns | join(', ') }})) >> 1)::bigint
 {%- endmacro %}

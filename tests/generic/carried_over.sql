@@ -11,11 +11,10 @@
     reasons  why a row of `from` need not be here: name of the reason to SQL of such a row
     loads    [source, table] whose load numbers `_load_number` has; without, all rows are compared -#}
 {% test carried_over(model, from, key, columns={}, which=none, others=none, reasons={}, loads=none) %}
-    {%- set made, own = {}, {} -%}
+    {%- set made = {} -%}
     {%- for column in (adapter.get_columns_in_relation(model) if execute else []) -%}
         {%- set told = columns.get(column.name, column.name) -%}
         {%- do made.update({column.name: 'cast(' ~ told ~ ' as ' ~ column.dtype ~ ')'}) -%}
-        {%- do own.update({column.name: column.name}) -%}
     {%- endfor -%}
     {%- set has_load = '_load_number' in made -%}
     {%- set load = '_load_number' if has_load else 'cast(null as bigint)' -%}
@@ -33,12 +32,12 @@
     with off as (
         select coalesce(t.load_number, h.load_number) as load_number
         from (
-            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
+            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(made) }}) as checksum
             from {{ there }} as t
             group by 1
         ) as t
         full outer join (
-            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
+            select {{ load }} as load_number, count(*) as row_count, sum({{ quick_row_hash(made) }}) as checksum
             from {{ here }} as h
             group by 1
         ) as h on t.load_number is not distinct from h.load_number

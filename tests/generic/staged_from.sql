@@ -8,12 +8,11 @@
     columns  column of the model to the SQL that makes it of a row of raw; of the same name where it is
              not given -#}
 {% test staged_from(model, raw, key=[], columns={}) %}
-    {%- set made, own, loads = {}, {}, [] -%}
+    {%- set made, loads = {}, [] -%}
     {%- for column in (adapter.get_columns_in_relation(model) if execute else [])
             if column.name not in ('_superseded_count', '_repeated_count') -%}
         {%- set told = columns.get(column.name, column.name) -%}
         {%- do made.update({column.name: 'cast(' ~ told ~ ' as ' ~ column.dtype ~ ')'}) -%}
-        {%- do own.update({column.name: column.name}) -%}
     {%- endfor -%}
     {%- for source in (graph.sources.values() if execute else [])
             if source.schema == raw.schema and source.identifier == raw.identifier -%}
@@ -41,12 +40,12 @@
     off as (
         select _load_number
         from (
-            select _load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
+            select _load_number, count(*) as row_count, sum({{ quick_row_hash(made) }}) as checksum
             from {{ there | replace('<these>', is_fresh) }}
             group by _load_number
         ) as t
         full outer join (
-            select _load_number, count(*) as row_count, sum({{ quick_row_hash(own) }}) as checksum
+            select _load_number, count(*) as row_count, sum({{ quick_row_hash(made) }}) as checksum
             from {{ model }}
             where {{ is_fresh }}
             group by _load_number
