@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from typing import Any
 
 import duckdb
 
@@ -13,6 +14,7 @@ from ops.codes import BUILD_FAILED, FAILED, SOURCE_FAILED
 from ops.dbt import Dbt, Outcome
 from ops.differences import words
 from ops.journal import Journal, NodeResult
+from ops.lean import leaner, whole, without_hooks
 from ops.log import Log
 from ops.publish import after_dbt
 from ops.settings import Settings
@@ -66,7 +68,7 @@ class DbtSteps:
         Raises:
             StepError: one is older than its `error_after`, or dbt could not find out.
         """
-        outcome = self._quietly(["source", "freshness"])
+        outcome = self._run(["source", "freshness"], trimmed=leaner)
         self.journal.nodes(run_id, outcome.nodes)
         tables = [n for n in outcome.nodes if n.resource_type == "source"]
         wrong = [f"{n.node_name}: {n.message}" for n in tables if n.status == "runtime error"]
@@ -113,7 +115,7 @@ class DbtSteps:
         *,
         anew: bool,
         on_node: Callable[[NodeResult, int], None],
-        lean: bool = False,
+        trimmed: Callable[[Any], Any] = whole,
     ) -> Outcome:
         """Build and test what is selected.
 
@@ -122,13 +124,13 @@ class DbtSteps:
             select: words for `dbt build`; None where nothing is left to build.
             anew: incremental models from their first row.
             on_node: is given each node as it finishes, and how many there are.
-            lean: see `Dbt.run`.
+            trimmed: see `Dbt.run`.
         """
         self._elementary(run_id)
         if select is None:
             return Outcome(True)
         command = ["build", *select, *(["--full-refresh"] if anew else [])]
-        outcome = self._run(command, on_node, lean=lean)
+        outcome = self._run(command, on_node, trimmed=trimmed)
         if outcome.differences:
             outcome.nodes = self._explained(outcome)
         if self.brief and outcome.success and not outcome.count("warn"):
@@ -209,7 +211,7 @@ class DbtSteps:
         command: list[str],
         on_node: Callable[[NodeResult, int], None] = lambda node, total: None,
         *,
-        lean: bool = False,
+        trimmed: Callable[[Any], Any] = whole,
     ) -> Outcome:
         """Run dbt, telling what goes wrong as it does."""
 
@@ -220,11 +222,7 @@ class DbtSteps:
                 self.log.say("node", f"  {node.status}: {node.node_name}", style="yellow")
 
         self.journal.let_go()
-        return self.dbt.run(command, heard, lean=lean)
-
-    def _quietly(self, command: list[str]) -> Outcome:
-        self.journal.let_go()
-        return self.dbt.run(command)
+        return self.dbt.run(command, heard, trimmed=trimmed)
 
     def _elementary(self, run_id: str) -> None:
         """Make Elementary's tables the first time; they hold the history of its report.
@@ -237,7 +235,8 @@ class DbtSteps:
         with duckdb.connect(str(self.settings.warehouse)) as con:
             ready = quality.ready(con)
         if not ready or before.elementary != made_by:
-            outcome = self._quietly(["run", "--select", "package:elementary"])
+            command = ["run", "--select", "package:elementary"]
+            outcome = self.dbt.run(command, trimmed=without_hooks)
             if not outcome.success:
                 raise StepError(f"Elementary's tables: {outcome.error}", BUILD_FAILED)
             self.journal.mark(run_id, "elementary", made_by)

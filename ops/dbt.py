@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 from ops.journal import NodeResult
+from ops.lean import whole
 from ops.publish import release
 from ops.settings import Settings
 
@@ -58,21 +59,21 @@ class Dbt:
         self._settings = settings
         self._manifest: Any = None
         self._fingerprint = ""
-        self._compiled = False  # manifest.json is that of a build of this manifest
+        self._wrote = ""  # the command after which manifest.json was written of this manifest
 
     def run(
         self,
         arguments: list[str],
         on_node: Callable[[NodeResult, int, int], None] = lambda node, done, total: None,
         *,
-        lean: bool = False,
+        trimmed: Callable[[Any], Any] = whole,
     ) -> Outcome:
         """Run one command, as `["build", "--select", …]`; nodes are told (node, done, of all).
 
         Args:
             arguments: the words.
             on_node: see above.
-            lean: without the macros that no node of the project calls, and Elementary's hooks.
+            trimmed: takes dbt's manifest, gives what of it the command needs; see `ops.lean`.
         """
         from dbt.cli.main import dbtRunner
 
@@ -96,18 +97,10 @@ class Dbt:
                 return Outcome(False, error=wrong)
             # Elementary keeps the names of its last tables there, which are gone by now
             self._manifest.flat_graph.pop("elementary", None)
-            manifest = leaner(self._manifest) if lean else self._manifest
-            runner = dbtRunner(manifest=manifest, callbacks=[heard])
-            # dbt writes the manifest with the results of each build, which takes 0.5 s; it changes
-            # with the project only
-            build = arguments[0] == "build"
-            spared = ["--no-write-json"] if build and self._compiled else []
+            runner = dbtRunner(manifest=trimmed(self._manifest), callbacks=[heard])
             with interrupts():
-                result = runner.invoke([*_QUIET, *spared, *arguments, *target])
-            write = getattr(result.result, "write", None)
-            if spared and write is not None:
-                write(str(self._settings.artifacts / "run_results.json"))
-            self._compiled |= build and result.result is not None
+                result = runner.invoke([*_QUIET, "--no-write-json", *arguments, *target])
+            self._write(arguments[0], result.result)
         finally:
             release()
         rows = getattr(result.result, "results", None) or []
@@ -195,49 +188,29 @@ class Dbt:
         mark = fingerprint(self._settings)
         if self._manifest is None or mark != self._fingerprint:
             with interrupts():
-                parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
+                parsed = dbtRunner().invoke(
+                    [*_QUIET, "--no-write-json", "parse", "--target", self._settings.target]
+                )
             if not isinstance(parsed.result, Manifest):
                 return str(parsed.exception or "dbt could not parse")
-            self._manifest, self._fingerprint = parsed.result, mark
-            self._compiled = False
+            self._manifest, self._fingerprint, self._wrote = parsed.result, mark, ""
         return ""
 
+    def _write(self, command: str, result: Any) -> None:
+        """dbt's artifacts: the results, and after a build or test the manifest, when it has news.
 
-def leaner(manifest: Any) -> Any:
-    """The same project without the macros of packages that no node calls, and Elementary's hooks.
+        dbt itself would write 3 MB of manifest at every command, and a graph of it before. It
+        changes with the project only, and with the first build, which brings the SQL that ran.
+        """
+        from dbt.parser.manifest import write_manifest
 
-    For each node dbt makes three namespaces of all macros. Elementary alone has a thousand: without
-    them a build of 37 nodes takes 1.4 s of processor, not 2.3.
-    """
-    found = object.__new__(type(manifest))  # `copy.copy` would lose what it looks nodes up by
-    found.__dict__.update(manifest.__dict__)
-    hooks = {key for key, node in manifest.nodes.items() if node.resource_type == "operation"}
-    found.nodes = {
-        key: node
-        for key, node in manifest.nodes.items()
-        if key not in hooks or node.package_name != "elementary"
-    }
-    own = {manifest.metadata.project_name, "dbt", "dbt_duckdb"}
-    called = {
-        key
-        for key, macro in manifest.macros.items()
-        if macro.package_name in own or macro.name.startswith("materialization_")
-    }
-    left = [*called]
-    left += [
-        macro
-        for node in found.nodes.values()
-        if node.package_name != "elementary"
-        for macro in node.depends_on_macros
-    ]
-    while left:
-        if (key := left.pop()) in manifest.macros:
-            more = set(manifest.macros[key].depends_on.macros) - called
-            called |= {key, *more}
-            left += more
-    found.macros = {key: macro for key, macro in manifest.macros.items() if key in called}
-    found._macros_by_name = found._macros_by_package = None
-    return found
+        if not hasattr(result, "write"):
+            return
+        if command in ("build", "test") and self._wrote not in ("build", command):
+            write_manifest(self._manifest, str(self._settings.artifacts))
+            self._wrote = command
+        name = "sources.json" if command == "source" else "run_results.json"
+        result.write(str(self._settings.artifacts / name))
 
 
 def fingerprint(settings: Settings) -> str:

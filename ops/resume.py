@@ -13,6 +13,7 @@ from ops.build import DbtSteps, StepError
 from ops.build_log import BuildLog, Killed, Plan
 from ops.codes import BUILD_FAILED
 from ops.journal import Journal
+from ops.lean import leaner, whole
 from ops.publish import mark
 from ops.settings import Settings
 from ops.summary import Summary
@@ -107,7 +108,7 @@ class Builds:
                 None if rest and not rest.left else select,
                 anew=plan.whole and plan.anew and not arguments,
                 on_node=self._log.node,
-                lean=settled is not None,
+                trimmed=whole if arguments else leaner,
             )
         except BaseException:
             vouch_now(self._settings)  # this process is alive: nobody else was at the marts

@@ -24,7 +24,8 @@ _ALWAYS = {
     *("mkdir", "makedirs", "touch", "unlink", "remove", "rmdir", "rmtree", "rename", "symlink_to"),
     *("copytree", "copyfileobj", "copy_file_range", "copy2", "truncate", "fsync"),
     *("mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "import_extension"),
-    *("sync_destination", "managed_state", "invoke", "generate_report"),  # dlt, dbt, Elementary
+    *("sync_destination", "managed_state"),  # dlt
+    *("invoke", "write_manifest", "generate_report"),  # dbt, Elementary
     *("acquire", "Popen", "check_call", "check_output", "extractall"),
 }
 _OF_MODULE = {

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import parses
 import pytest
 
 if TYPE_CHECKING:
@@ -42,6 +43,13 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
     if wrong:
         reporter.write_line(f"skipped on CI without leave: {', '.join(wrong)}", red=True)
         session.exitstatus = 1
+
+
+@pytest.fixture(scope="session", autouse=True)
+def handed_on(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What dbt has read of a project goes from home to home, and between the workers."""
+    base = tmp_path_factory.getbasetemp()
+    parses.FOLDER = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parses"
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import duckdb
 from copies import PROJECT
+from parses import Parse
 
+from ops.lean import leaner
 from ops.publish import release
 
 
@@ -60,13 +62,16 @@ class Dbt:
         self._places = [
             *("--project-dir", str(project), "--profiles-dir", str(project)),
             *("--target", "dev", "--target-path", str(home / "target")),
-            *("--log-path", str(home / "logs"), "--quiet"),
+            *("--log-path", str(home / "logs"), "--quiet", "--no-write-json"),
         ]
         self._selected = only or ("staging", "intermediate", "marts")
         self._fewest = fewest or (11 if only else 21)
+        parse = Parse(project, home / "target", os.environ)
+        parse.hand_on()
         parsed = dbtRunner().invoke(["parse", *self._places])
         assert parsed.success, parsed.exception
-        self._runner = dbtRunner(manifest=parsed.result)
+        parse.remember()
+        self._runner = dbtRunner(manifest=leaner(parsed.result))
 
     def run(self, *arguments: str, only: Sequence[str] = ()) -> None:
         """Every model of staging, intermediate and marts, or `only` these."""

@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 from copies import PROJECT, thin_drop
+from parses import Parse
 
 from sample import Retailer
 from sample.oracle import Oracle
@@ -94,6 +95,8 @@ class Home:
 
     def begin(self, *words: str, into: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start `millrace` with these words in a process group of its own."""
+        for parse in self._parses():
+            parse.hand_on()
         return subprocess.Popen(
             [str(BIN / "millrace"), *words],
             cwd=self.project,
@@ -114,6 +117,8 @@ class Home:
 
     def call(self, *command: str, timeout: float = 300) -> Done:
         """Run a command in the project's folder; it may not ask anything."""
+        for parse in self._parses():
+            parse.hand_on()
         done = subprocess.run(
             command,
             cwd=self.project,
@@ -123,7 +128,19 @@ class Home:
             text=True,
             timeout=timeout,
         )
+        for parse in self._parses():
+            parse.remember()
         return Done(done.returncode, done.stdout, done.stderr)
+
+    def _parses(self) -> list[Parse]:
+        """What dbt knows of the project, and of that in Elementary's command line."""
+        if not self.named:
+            return []
+        env, artifacts = self.environment(), self.path / "target"
+        return [
+            Parse(self.project, artifacts, env),
+            Parse(self.project, artifacts / "edr", env, "elementary"),
+        ]
 
     def start(self, until: date, thin: bool = False) -> Home:
         """Let the retailer open on a day; with a `thin` drop for a world that is quick to load."""
