@@ -5,18 +5,17 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar, get_args
 
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 from pydantic import BaseModel, ValidationError
 
 from ingest.declaration import Kind, SchemaContract, SourceIngest, TableIngest, nearest
 from ingest.declaration_words import CONFIG, DBT_KEYS, OURS
 from ingest.errors import DeclarationError
+from ingest.names import snake_case
 from ingest.switches import is_on
 from ingest.yaml_lines import Lines, Place
 
 Model = TypeVar("Model", bound=BaseModel)
 NAME = re.compile(r"[a-z_][a-z0-9_]*")
-_NAMING = NamingConvention()
 
 
 class Nodes:
@@ -139,7 +138,7 @@ class Nodes:
 
 def kept(name: str) -> bool:
     """dlt keeps the name as it is."""
-    return str(_NAMING.normalize_identifier(name)) == name
+    return snake_case(name) == name
 
 
 def like_ours(word: str) -> bool:

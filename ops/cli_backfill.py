@@ -3,19 +3,24 @@
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ingest.declaration import Source, load_sources
 from ingest.errors import DeclarationError, IngestError
-from ingest.load import Loader, SourceResult
 from ingest.readers.rewound import SinceError, since
 from ingest.readers.stretch import StretchError, named, stretch_of
 from ops.cli_run import LogJson, Target, as_run, logged, opened
 from ops.codes import MISDECLARED, OK, SOURCE_FAILED, CallError
 from ops.log import Log
 from ops.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest.load import Loader, SourceResult
+
+    Again = tuple[Source, Callable[[Loader, str], SourceResult]]
+    """A source, and what its loader is asked for in a run."""
 
 
 def backfill(
@@ -89,11 +94,7 @@ def since_offset(here: Settings, word: str, to: str) -> "Again":
     return source, lambda loader, run_id: loader.rewind_stream(table, asked, run_id)
 
 
-Again = tuple[Source, Callable[[Loader, str], SourceResult]]
-"""A source, and what its loader is asked for in a run."""
-
-
-def taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[], Again]) -> int:
+def taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[], "Again"]) -> int:
     """Do it as a run of one step in the journal; the exit code.
 
     Raises:
@@ -103,6 +104,8 @@ def taken(here: Settings, log: Log, step: str, command: str, asked: Callable[[],
         source, read = asked()
     except (StretchError, SinceError) as error:
         raise CallError(str(error)) from None
+    from ingest.load import Loader  # and with it dlt
+
     scratch = here.scratch / "load" / source.name
     loader = Loader(
         source,

@@ -5,17 +5,18 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ingest.dead_letters import DeadLetter, DeadLetters
 from ingest.declaration import load_sources, nearest
-from ingest.load import Loader
 from ops.cli_run import LogJson, Target, as_run, logged, opened
 from ops.codes import OK, CallError
 from ops.log import Log
 from ops.settings import Settings
+
+if TYPE_CHECKING:
+    from ingest.dead_letters import DeadLetter, DeadLetters
 
 app = typer.Typer(
     help="The rows that broke their contract: kept until they are replayed or discarded.",
@@ -139,7 +140,7 @@ class _Part:
     """What was chosen of a source's dead letters: all, those of a table, or one."""
 
     source: str
-    letters: DeadLetters
+    letters: "DeadLetters"
     table: str | None = None
     id: str | None = None
 
@@ -162,9 +163,11 @@ def _picked(here: Settings, which: str | None) -> list[_Part]:
     Raises:
         CallError: nothing, or more than one dead letter by the beginning of their ids.
     """
+    from ingest.load import Loader  # and with it dlt
+
     sources = load_sources(here.project, here.env)
 
-    def letters(source: str) -> DeadLetters:
+    def letters(source: str) -> "DeadLetters":
         declared = next(each for each in sources if each.name == source)
         scratch = here.scratch / "load" / source
         return Loader(declared, here.warehouse, scratch, here.env, guard=here.guard).dead_letters()
@@ -203,7 +206,7 @@ def _command(step: str, which: str | None) -> str:
     return " ".join(filter(None, ["dead-letters", step, which]))
 
 
-def _told(letter: DeadLetter) -> str:
+def _told(letter: "DeadLetter") -> str:
     return (
         f"{letter.id}  {letter.source}.{letter.table}\n"
         f"  breaks   {', '.join(letter.rules)}\n"

@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import sample
 from ingest.declaration import Accept, Source, load_sources, pick
 from ingest.deletes import acceptable
 from ingest.errors import DeclarationError, IngestError, UnsetError
-from ingest.load import Loader
 from ops.build import StepError
 from ops.codes import MISDECLARED, SOURCE_FAILED, USAGE
 from ops.dbt import fingerprint
@@ -15,6 +15,9 @@ from ops.log import Log
 from ops.secrecy import refuse_written
 from ops.settings import Settings
 from ops.summary import Summary
+
+if TYPE_CHECKING:
+    from ingest.load import Loader
 
 
 @dataclass
@@ -28,7 +31,7 @@ class LoadStep:
     log: Log
     once: bool = False
     progress: Callable[[int, int], None] = lambda done, total: None
-    _loaders: dict[str, Loader] = field(default_factory=dict)
+    _loaders: "dict[str, Loader]" = field(default_factory=dict)
     _declared: tuple[str, tuple[Source, ...]] = ("", ())
 
     def sources(self) -> tuple[Source, ...]:
@@ -80,8 +83,10 @@ class LoadStep:
         dead = sum(load.dead for load in summary.loads)
         return f"{read:,} rows read, {dead:,} of them dead letters" if summary.loads else "no news"
 
-    def loader(self, source: Source) -> Loader:
+    def loader(self, source: Source) -> "Loader":
         """The source's loader, the same one until an edit."""
+        from ingest.load import Loader  # and with it dlt
+
         known = self._loaders.get(source.name)
         if known is None or known.source != source:
             known = Loader(

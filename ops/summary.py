@@ -1,11 +1,14 @@
 """What a run came to."""
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from ingest.load import TableLoad
 from ops import publish
 from ops.codes import BUILD_FAILED, FAILED, MISDECLARED, OK, SOURCE_FAILED, USAGE
 from ops.journal import NodeResult
+
+if TYPE_CHECKING:
+    from ingest.load import TableLoad
 
 # What a run came to when several things went wrong: the last of these.
 _WORSE = (OK, FAILED, SOURCE_FAILED, USAGE, MISDECLARED, BUILD_FAILED)
@@ -19,7 +22,7 @@ class Summary:
     """
 
     run_id: str
-    loads: list[TableLoad] = field(default_factory=list)
+    loads: "list[TableLoad]" = field(default_factory=list)
     nodes: list[NodeResult] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     steps: list[str] = field(default_factory=list)

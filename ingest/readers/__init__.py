@@ -8,16 +8,15 @@ from typing import Any, Protocol, runtime_checkable
 from urllib.parse import unquote
 
 import duckdb
-from dlt.common.normalizers.naming.snake_case import NamingConvention
 
 from ingest.declaration import RESERVED, Source, Table
 from ingest.errors import SourceError, UnsetError
 from ingest.hidden import ENV, SECRET_KEY, URL_PASSWORD, forms
+from ingest.names import snake_case
 from ingest.types import quote
 
 TableState = dict[str, Any]
 Environment = Mapping[str, str]
-_NAMING = NamingConvention()
 
 
 def breaking(rule: str) -> str:
@@ -248,7 +247,7 @@ def raw_names(table: Table, columns: Iterable[str], taken: tuple[str, ...] = ())
 
 
 def _raw_name(column: str, index: int) -> str:
-    name = str(_NAMING.normalize_identifier(column)) if column.strip() else f"column_{index}"
+    name = snake_case(column) if column.strip() else f"column_{index}"
     return f"own{name}" if name in RESERVED or name.startswith("_dlt") else name
 
 
