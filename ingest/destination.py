@@ -21,6 +21,7 @@ import tenacity
 from ingest import stored_state
 from ingest.declaration import Source, Table
 from ingest.errors import LoadError
+from ingest.factory import DuckDb
 from ingest.raw_tables import BOOK, BOOKS, DELETED, LOAD_COLUMNS, Part, load_columns
 from ingest.readers import FileSeen, TableState
 from ingest.session import FRESH_FILES
@@ -87,7 +88,7 @@ class Destination:
         self._pipeline = dlt.pipeline(
             pipeline_name=self._source.name,
             pipelines_dir=str(self._scratch),
-            destination=dlt.destinations.duckdb(str(self._warehouse)),
+            destination=DuckDb(str(self._warehouse)),
             dataset_name=self._source.raw_schema,
         )
         with _DestinationErrors(self._source):
