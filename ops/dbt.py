@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 from typing import Any
 
+from ops.artifacts import Artifacts
 from ops.journal import NodeResult
 from ops.lean import whole
 from ops.publish import release
@@ -59,7 +60,7 @@ class Dbt:
         self._settings = settings
         self._manifest: Any = None
         self._fingerprint = ""
-        self._wrote = ""  # the command after which manifest.json was written of this manifest
+        self._artifacts = Artifacts(settings)
 
     def run(
         self,
@@ -100,7 +101,7 @@ class Dbt:
             runner = dbtRunner(manifest=trimmed(self._manifest), callbacks=[heard])
             with interrupts():
                 result = runner.invoke([*_QUIET, "--no-write-json", *arguments, *target])
-            self._write(arguments[0], result.result)
+            self._artifacts.write(arguments[0], result.result, self._manifest, self._fingerprint)
         finally:
             release()
         rows = getattr(result.result, "results", None) or []
@@ -175,6 +176,10 @@ class Dbt:
         other._manifest, other._fingerprint = self._manifest, self._fingerprint
         return other
 
+    def has_all_sql(self) -> bool:
+        """Whether manifest.json is of today's project, with the SQL of all its models."""
+        return self._artifacts.has_all_sql(fingerprint(self._settings))
+
     def relations(self, database: str) -> set[tuple[str, str]]:
         """Schema and name of all that the parsed project keeps in a database."""
         nodes = self._manifest.nodes.values() if self._manifest else []
@@ -193,24 +198,8 @@ class Dbt:
                 )
             if not isinstance(parsed.result, Manifest):
                 return str(parsed.exception or "dbt could not parse")
-            self._manifest, self._fingerprint, self._wrote = parsed.result, mark, ""
+            self._manifest, self._fingerprint = parsed.result, mark
         return ""
-
-    def _write(self, command: str, result: Any) -> None:
-        """dbt's artifacts: the results, and after a build or test the manifest, when it has news.
-
-        dbt itself would write 3 MB of manifest at every command, and a graph of it before. It
-        changes with the project only, and with the first build, which brings the SQL that ran.
-        """
-        from dbt.parser.manifest import write_manifest
-
-        if not hasattr(result, "write"):
-            return
-        if command in ("build", "test") and self._wrote not in ("build", command):
-            write_manifest(self._manifest, str(self._settings.artifacts))
-            self._wrote = command
-        name = "sources.json" if command == "source" else "run_results.json"
-        result.write(str(self._settings.artifacts / name))
 
 
 def fingerprint(settings: Settings) -> str:

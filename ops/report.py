@@ -50,8 +50,8 @@ def docs(places: Places, *, built: bool = False) -> Path:
 
     Args:
         places: the settings.
-        built: dbt has just built, so its manifest is today's and holds the SQL that ran; the
-            project is not compiled once more (0.7 s in place of 4 to 7 s for this project).
+        built: the manifest is today's and holds the SQL of a build; the project is not compiled
+            once more (0.7 s in place of 4 to 7 s for this project).
 
     Raises:
         ReportError: dbt could not make its artifacts; the message is dbt's.

@@ -243,7 +243,8 @@ class Runner:
             if full:
                 self._dbt.anomalies(summary.run_id)
                 self._dbt.progress(1, 3)
-                report.docs(self._settings, built=bool(summary.nodes))
+                built = bool(summary.nodes) or self._dbt.dbt.has_all_sql()
+                report.docs(self._settings, built=built)
                 self._dbt.progress(2, 3)
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]

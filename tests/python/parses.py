@@ -42,7 +42,7 @@ class Parse:
         """Give dbt the one that is kept, as if it had been made for this warehouse."""
         kept, here = self._kept(), self.artifacts / NAME
         if kept is None or not kept.exists() or here.exists():
-            return
+            return  # its own is at least as good
         place, text = kept.read_bytes().split(b"\n", 1)
         here.parent.mkdir(parents=True, exist_ok=True)
         here.write_bytes(text.replace(place, self._place()))
@@ -58,12 +58,17 @@ class Parse:
             draft.write_bytes(place + b"\n" + text)
             draft.replace(kept)
 
+    def forget(self) -> None:
+        """Leave none where the warehouse has come from another place."""
+        (self.artifacts / NAME).unlink(missing_ok=True)
+
     def _kept(self) -> Path | None:
         if FOLDER is None:
             return None
         FOLDER.mkdir(parents=True, exist_ok=True)
+        name = yaml.safe_load((self.project / "dbt_project.yml").read_text())["name"]
         brokers = self.env.get("MILLRACE_SCANNER_BROKERS", "")  # they switch models on and off
-        what = "\0".join([str(self.project), self.profile, brokers])
+        what = "\0".join([name, self.profile, brokers])
         return FOLDER / hashlib.sha256(what.encode()).hexdigest()
 
     def _place(self) -> bytes:

@@ -167,7 +167,10 @@ class Home:
         """The same home elsewhere, with all that was done in it."""
         shutil.copytree(self.path, path)
         env = {name: v.replace(str(self.path), str(path)) for name, v in self.env.items()}
-        return replace(self, path=path, env=env, **changes)
+        copy = replace(self, path=path, env=env, **changes)
+        for parse in copy._parses():
+            parse.forget()
+        return copy
 
     def query(self, sql: str) -> list[tuple[Any, ...]]:
         """Rows from the warehouse, with the marts attached as dbt does."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
+from copies import project_copy
 from homes import Home
 
 pytestmark = pytest.mark.xdist_group("settled")
@@ -32,7 +34,8 @@ def compiled(node: dict[str, Any]) -> bool:
 
 
 def test_each_build_leaves_its_results(home: Home) -> None:
-    manifest = read(home, "manifest.json")
+    file = home.path / "target" / "manifest.json"
+    written = file.stat().st_mtime_ns
     before = read(home, "run_results.json")
     home.advance(1)
     done = home.millrace("run", "--quick")
@@ -41,9 +44,30 @@ def test_each_build_leaves_its_results(home: Home) -> None:
     assert after["metadata"]["invocation_id"] != before["metadata"]["invocation_id"]
     ran = {row["unique_id"] for row in after["results"]}
     assert "model.millrace.fct_baskets" in ran
+    assert file.stat().st_mtime_ns == written, "the project is the same"
+
+
+def test_a_manifest_of_another_hand_is_written_anew(home: Home) -> None:
+    """As plain dbt leaves it, and torn by a kill: the results of a build are told by it."""
+    file = home.path / "target" / "manifest.json"
+    before = read(home, "manifest.json")
+    file.write_text(file.read_text()[:1000])
+    home.advance(1)
+    done = home.millrace("run", "--quick")
+    assert done.code == 0, done.text
     nodes = read(home, "manifest.json")["nodes"]
-    assert nodes.keys() == manifest["nodes"].keys()
+    assert nodes.keys() == before["nodes"].keys()
+    ran = {row["unique_id"] for row in read(home, "run_results.json")["results"]}
     assert all(compiled(nodes[key]) for key in ran if key.startswith(("model.", "test.")))
+
+
+def test_a_manifest_of_another_project_is_written_anew(home: Home, tmp_path: Path) -> None:
+    project = project_copy(
+        tmp_path / "project", {"analyses/another.sql": ("", "select 1 as one\n")}
+    )
+    done = Home(home.path, project, home.env).millrace("build")
+    assert done.code == 0, done.text
+    assert "analysis.millrace.another" in read(home, "manifest.json")["nodes"]
 
 
 def test_dbt_compares_with_the_state_of_a_run(home: Home) -> None:
