@@ -44,7 +44,9 @@ class Parse:
         if kept is None or not kept.exists() or here.exists():
             return  # its own is at least as good
         place, text = kept.read_bytes().split(b"\n", 1)
-        here.parent.mkdir(parents=True, exist_ok=True)
+        for folder in (here.parent.parent, here.parent):
+            folder.mkdir(0o700, parents=True, exist_ok=True)
+        here.touch(0o600)  # private, as Millrace makes it
         here.write_bytes(text.replace(place, self._place()))
 
     def remember(self) -> None:
