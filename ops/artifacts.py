@@ -20,7 +20,7 @@ class Artifacts:
     def __init__(self, settings: Settings) -> None:
         self._manifest = settings.artifacts / "manifest.json"
         self._note = settings.artifacts / "manifest.note"
-        self._places = f"{settings.warehouse} {settings.marts}"
+        self._database = settings.warehouse.stem
 
     def has_all_sql(self, project: str) -> bool:
         """Whether the manifest is of this project and has the SQL of all its models.
@@ -71,4 +71,4 @@ class Artifacts:
         """What a manifest is of: it is no longer that when somebody else has written it."""
         from dbt.version import __version__
 
-        return f"{self._manifest.stat().st_mtime_ns} {__version__} {self._places} {project}"
+        return f"{self._manifest.stat().st_mtime_ns} {__version__} {self._database} {project}"

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import copies
 import parses
 import pytest
 
@@ -48,8 +49,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
 @pytest.fixture(scope="session", autouse=True)
 def handed_on(tmp_path_factory: pytest.TempPathFactory) -> None:
     """What dbt has read of a project goes from home to home, and between the workers."""
-    base = tmp_path_factory.getbasetemp()
-    parses.FOLDER = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "parses"
+    parses.FOLDER = copies.shared(tmp_path_factory) / "parses"
 
 
 @pytest.fixture(scope="module")

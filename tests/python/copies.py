@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
 import duckdb
+import pytest
 
 PROJECT = Path(__file__).parents[2]
+
+
+def shared(factory: pytest.TempPathFactory) -> Path:
+    """A folder that all workers of this run of the tests have in common."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
 def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:

@@ -65,10 +65,11 @@ class Parse:
         (self.artifacts / NAME).unlink(missing_ok=True)
 
     def _kept(self) -> Path | None:
-        if FOLDER is None:
+        declared = self.project / "dbt_project.yml"
+        if FOLDER is None or not declared.exists():
             return None
         FOLDER.mkdir(parents=True, exist_ok=True)
-        name = yaml.safe_load((self.project / "dbt_project.yml").read_text())["name"]
+        name = yaml.safe_load(declared.read_text())["name"]
         brokers = self.env.get("MILLRACE_SCANNER_BROKERS", "")  # they switch models on and off
         what = "\0".join([name, self.profile, brokers])
         return FOLDER / hashlib.sha256(what.encode()).hexdigest()

@@ -6,6 +6,8 @@ import shutil
 from datetime import date, timedelta
 
 import pytest
+from copies import shared
+from filelock import FileLock
 from homes import SETTLED_ON, Home, January
 
 from sample.oracle import Oracle
@@ -34,13 +36,18 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> January:
 def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
     """A thin home after its first whole run, and a copy of it that nobody touches.
 
-    The run's umask forbids nothing: what is private then was made so.
+    One worker makes it for all. The run's umask forbids nothing: what is private then was made so.
     """
-    home = Home(tmp_path_factory.mktemp("settled") / "home").start(SETTLED_ON, thin=True)
-    done = home.call("sh", "-c", "umask 000; exec millrace run --log-json")
-    assert (done.code, done.out) == (0, ""), done.text
-    (home.path / "said.jsonl").write_text(done.err)
-    return home, home.copied(home.path.parent / "kept")
+    own, made = tmp_path_factory.mktemp("settled"), shared(tmp_path_factory) / "settled"
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            first = Home(made.with_name("settling")).start(SETTLED_ON, thin=True)
+            done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
+            assert (done.code, done.out) == (0, ""), done.text
+            (first.path / "said.jsonl").write_text(done.err)
+            first.path.rename(made)
+    home = Home(made, env={"MILLRACE_PROMO_PATH": f"{made}/sample_data/thin"}).copied(own / "home")
+    return home, home.copied(own / "kept")
 
 
 @pytest.fixture(scope="session")
