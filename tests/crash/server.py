@@ -6,19 +6,15 @@ A request `run` forks a child that carries out a command; the answer is its exit
 a signal, or that it stopped. `resume` lets a stopped one go on.
 """
 
-import argparse
-import contextlib
-import functools
-import gc
-import importlib
 import json
 import os
 import signal
 import sys
-import threading
 import time
 from pathlib import Path
 from typing import Any
+
+from forked import learn
 
 from tests.crash import commands, switches
 from tests.crash.control import Control
@@ -41,7 +37,8 @@ def main() -> None:
                 _child(control, request)
         ended = _ended(pid, request.get("seconds"))
         if not ended.get("code", 1):
-            _learn(request)
+            home = request.get("env", {}).get("MILLRACE_HOME", "")
+            learn(Path(request["modules"]), home)
         print(json.dumps(ended), flush=True)
 
 
@@ -55,31 +52,6 @@ def _warm_up(control: Control) -> None:
     from tests.crash import libraries
 
     libraries.arm(control)
-
-
-def _learn(request: dict[str, Any]) -> None:
-    """Have what a command had to import or to compile, so that the next finds it there."""
-    for name in Path(request["modules"]).read_text().split():
-        if name not in sys.modules:
-            with contextlib.suppress(Exception):
-                importlib.import_module(name)
-    home = request.get("env", {}).get("MILLRACE_HOME")
-    if home and (manifest := Path(home) / "target" / "partial_parse.msgpack").is_file():
-        _compile(manifest)
-    gc.freeze()  # or each child looks through all of it, and has it copied
-    assert threading.active_count() == 1, "a fork is safe only with no other thread"
-
-
-@functools.cache
-def _compile(manifest: Path) -> None:
-    """dbt's classes compile how they are read and written when they first are."""
-    import dbt.flags
-    from dbt.contracts.graph.manifest import Manifest
-    from dbt.parser.manifest import extended_mashumuro_decoder
-
-    dbt.flags.set_flags(argparse.Namespace(SEND_ANONYMOUS_USAGE_STATS=False))
-    read = Manifest.from_msgpack(manifest.read_bytes(), decoder=extended_mashumuro_decoder)
-    read.writable_manifest().to_dict(omit_none=False)
 
 
 def _child(control: Control, request: dict[str, Any]) -> None:

@@ -26,8 +26,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-SEEN = "partial_parse.msgpack"
-
 
 class Forks:
     """The server, started when it is first asked."""
@@ -81,12 +79,8 @@ class Forks:
 def main() -> None:
     """Serve until the input ends."""
     sys.path.insert(0, str(Path(__file__).parents[3]))
-    import dlt  # noqa: F401
-
     import ops.cli
-    import ops.run
 
-    gc.freeze()  # or each child looks through all of it, and has it copied
     for line in sys.stdin:
         request = json.loads(line)
         pid = os.fork()
@@ -95,7 +89,7 @@ def main() -> None:
             _end(ops.cli.main)
         answer = _ended(pid, request["seconds"])
         with contextlib.suppress(FileNotFoundError):
-            _learn(request)
+            learn(Path(request["modules"]), request["env"].get("MILLRACE_HOME", ""))
         print(json.dumps(answer), flush=True)
 
 
@@ -146,24 +140,28 @@ def _ended(pid: int, seconds: float) -> dict[str, Any]:
     return {"code": os.waitstatus_to_exitcode(status), "late": late}
 
 
-def _learn(request: dict[str, Any]) -> None:
-    """Have what a command had to import or to compile, so that the next finds it there."""
-    for name in Path(request["modules"]).read_text().split():
+def learn(modules: Path, home: str) -> None:
+    """Have what a command had to import or to compile, so that the next finds it there.
+
+    Args:
+        modules: a file with the names of all that it had imported.
+        home: where it ran; empty where it had none.
+    """
+    for name in modules.read_text().split():
         if name not in sys.modules:
             with contextlib.suppress(Exception):
                 importlib.import_module(name)
-    home = request["env"].get("MILLRACE_HOME", "")
-    for folder in ("target", "target/edr"):
-        if (file := Path(home, folder, SEEN)).is_file():
-            _compile(file.read_bytes())
-    gc.freeze()
+    parse = Path(home, "target", "partial_parse.msgpack")
+    if home and parse.is_file():
+        _compile(parse)
+    gc.freeze()  # or each child looks through all of it, and has it copied
     assert threading.active_count() == 1, "a fork is safe only with no other thread"
 
 
 _compiled = False
 
 
-def _compile(manifest: bytes) -> None:
+def _compile(parse: Path) -> None:
     """dbt's classes compile how they are read and written when they first are."""
     global _compiled
     if _compiled:
@@ -173,7 +171,7 @@ def _compile(manifest: bytes) -> None:
     from dbt.parser.manifest import extended_mashumuro_decoder
 
     dbt.flags.set_flags(argparse.Namespace(SEND_ANONYMOUS_USAGE_STATS=False))
-    read = Manifest.from_msgpack(manifest, decoder=extended_mashumuro_decoder)
+    read = Manifest.from_msgpack(parse.read_bytes(), decoder=extended_mashumuro_decoder)
     read.writable_manifest().to_dict(omit_none=False)
     _compiled = True
 
