@@ -9,6 +9,9 @@ from typing import Any
 
 from ops.settings import Settings
 
+_WHOSE = ("", "test", "build", "all")
+"""Whose SQL a manifest has: of no node that we know of, of a test's or a build's, of all models."""
+
 
 class Artifacts:
     """The files in dbt's target folder.
@@ -39,29 +42,35 @@ class Artifacts:
             manifest: dbt's, with the SQL that ran.
             project: its fingerprint.
         """
+        from dbt.parser.manifest import write_manifest
+
         if not hasattr(result, "write"):
             return
-        has = self._has(project)
-        if (command == "build" and has not in ("all", "build")) or (command == "test" and not has):
-            self._write(manifest, command, project)
+        if command in ("build", "test"):
+            own = manifest.metadata.project_name
+            models = [
+                node
+                for node in manifest.nodes.values()
+                if node.resource_type == "model" and node.package_name == own
+            ]
+            sql = "all" if all(model.compiled_code for model in models) else command
+            if _WHOSE.index(sql) > _WHOSE.index(self._has(project)):
+                write_manifest(manifest, str(self._manifest.parent))
+                self.note(sql, project)
         name = "sources.json" if command == "source" else "run_results.json"
         result.write(str(self._manifest.with_name(name)))
 
-    def _write(self, manifest: Any, command: str, project: str) -> None:
-        from dbt.parser.manifest import write_manifest
+    def note(self, sql: str, project: str) -> None:
+        """Note down of what the manifest is that has just been written.
 
-        write_manifest(manifest, str(self._manifest.parent))
-        own = manifest.metadata.project_name
-        models = [
-            node
-            for node in manifest.nodes.values()
-            if node.resource_type == "model" and node.package_name == own
-        ]
-        sql = "all" if all(model.compiled_code for model in models) else command
+        Args:
+            sql: whose SQL it has; see `_WHOSE`.
+            project: its fingerprint.
+        """
         self._note.write_text(f"{sql} {self._of(project)}")
 
     def _has(self, project: str) -> str:
-        """Whose SQL the manifest has: of `all` models, or of a `build` or `test`; or none."""
+        """Whose SQL the manifest has; see `_WHOSE`."""
         if not (self._note.exists() and self._manifest.exists()):
             return ""
         sql, _, of = self._note.read_text().partition(" ")

@@ -18,7 +18,7 @@ from ops.publish import release
 from ops.settings import Settings
 
 _CODE = (
-    *("models", "macros", "seeds", "snapshots", "analyses"),
+    *("models", "macros", "seeds", "snapshots", "analyses", "functions"),
     *("tests/generic", "tests/singular", "tests/fixtures"),
 )
 _FILES = (
@@ -31,7 +31,10 @@ _FILES = (
 # profiles.yml is not among them: it asks where things are, not what is made
 _VARIABLE = re.compile(rb"""env_var\(\s*['"](\w+)""")
 _BUILT = ("model", "seed", "snapshot", "test", "unit_test")
-_QUIET = ("--log-level", "none", "--log-level-file", "info", "--no-use-colors")
+_QUIET = (
+    *("--log-level", "none", "--log-level-file", "info", "--no-use-colors"),
+    "--no-write-json",  # see `ops.artifacts`
+)
 
 
 @dataclass
@@ -100,7 +103,7 @@ class Dbt:
             self._manifest.flat_graph.pop("elementary", None)
             runner = dbtRunner(manifest=trimmed(self._manifest), callbacks=[heard])
             with interrupts():
-                result = runner.invoke([*_QUIET, "--no-write-json", *arguments, *target])
+                result = runner.invoke([*_QUIET, *arguments, *target])
             self._artifacts.write(arguments[0], result.result, self._manifest, self._fingerprint)
         finally:
             release()
@@ -180,6 +183,10 @@ class Dbt:
         """Whether manifest.json is of today's project, with the SQL of all its models."""
         return self._artifacts.has_all_sql(fingerprint(self._settings))
 
+    def note_all_sql(self) -> None:
+        """dbt itself has just written such a one."""
+        self._artifacts.note("all", fingerprint(self._settings))
+
     def relations(self, database: str) -> set[tuple[str, str]]:
         """Schema and name of all that the parsed project keeps in a database."""
         nodes = self._manifest.nodes.values() if self._manifest else []
@@ -193,9 +200,7 @@ class Dbt:
         mark = fingerprint(self._settings)
         if self._manifest is None or mark != self._fingerprint:
             with interrupts():
-                parsed = dbtRunner().invoke(
-                    [*_QUIET, "--no-write-json", "parse", "--target", self._settings.target]
-                )
+                parsed = dbtRunner().invoke([*_QUIET, "parse", "--target", self._settings.target])
             if not isinstance(parsed.result, Manifest):
                 return str(parsed.exception or "dbt could not parse")
             self._manifest, self._fingerprint = parsed.result, mark

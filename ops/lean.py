@@ -1,13 +1,21 @@
 """A parsed project with less in it, for commands that ask for less.
 
-For each node dbt makes three namespaces of all macros; of 2 037, Elementary has a thousand. And
-Elementary's tables are filled by us from dbt's artifacts: its hooks would do that once more.
+For each node dbt makes three namespaces of all macros, of 2 040 in this project; 1 100 of them are
+Elementary's. And Elementary's tables are filled by us from dbt's artifacts: its hooks would do that
+once more.
 """
 
 import copy
+import re
+from collections.abc import Callable, Iterable
 from typing import Any
 
 _ITS = "elementary"
+_NAMED = re.compile(rf"\b{_ITS}\.(\w+)")
+_KINDS = (
+    *("nodes", "sources", "unit_tests", "exposures", "functions"),
+    *("metrics", "semantic_models", "saved_queries"),
+)
 
 
 def whole(manifest: Any) -> Any:
@@ -16,30 +24,30 @@ def whole(manifest: Any) -> Any:
 
 
 def leaner(manifest: Any) -> Any:
-    """The project without what none of its own nodes calls or reads: macros of packages, and
-    Elementary's tables and hooks. A build of 37 nodes takes 1.4 s of processor, not 2.3.
+    """The project without what of Elementary no other node reads, calls or names: its tables, its
+    hooks and its macros. A build of 37 nodes takes 1.5 s of processor, not 2.3.
 
     Args:
         manifest: dbt's; it stays as it is, and the nodes are the same ones.
     """
-    known = {**manifest.nodes, **manifest.unit_tests, **manifest.exposures}
-    nodes = _closure(
-        [key for key, node in known.items() if node.package_name != _ITS],
-        lambda key: known[key].depends_on_nodes if key in known else [],
+    known = {key: one for kind in _KINDS for key, one in getattr(manifest, kind).items()}
+    kept = _closure(
+        (key for key, one in known.items() if one.package_name != _ITS),
+        lambda key: _needs(known.get(key), "nodes"),
     )
     macros = _closure(
-        [macro for key in nodes if key in known for macro in _macros(known[key])]
-        + [key for key, macro in manifest.macros.items() if _at_hand(macro, manifest)],
-        lambda key: _macros(manifest.macros[key]) if key in manifest.macros else [],
+        [macro for key in kept if key in known for macro in _called(known[key])]
+        + [key for key, macro in manifest.macros.items() if macro.package_name != _ITS],
+        lambda key: _needs(manifest.macros.get(key), "macros"),
     )
-    lean = _with(manifest, {key: node for key, node in manifest.nodes.items() if key in nodes})
+    lean = _with(manifest, {key: node for key, node in manifest.nodes.items() if key in kept})
     lean.macros = {key: macro for key, macro in manifest.macros.items() if key in macros}
     lean._macros_by_name = lean._macros_by_package = None
     return lean
 
 
 def without_hooks(manifest: Any) -> Any:
-    """The project without any hook of Elementary: its tables are made, and stay empty.
+    """The project without any hook of Elementary: its tables are made, and not filled.
 
     Filling them row by row takes 9 s of 11.
 
@@ -59,19 +67,24 @@ def without_hooks(manifest: Any) -> Any:
     return _with(manifest, nodes)
 
 
-def _at_hand(macro: Any, manifest: Any) -> bool:
-    """Whether dbt may call the macro though no node names it."""
-    own = (manifest.metadata.project_name, "dbt", "dbt_duckdb")
-    return macro.package_name in own or macro.name.startswith("materialization_")
+def _called(one: Any) -> list[str]:
+    """The macros of Elementary that a node may call.
+
+    dbt knows of those that ran while it read the project; one behind `is_incremental()` did not.
+    """
+    texts = (getattr(one, name, "") for name in ("raw_code", "config", "loaded_at_query"))
+    named = _NAMED.findall(" ".join(map(str, texts)))
+    return [*_needs(one, "macros"), *(f"macro.{_ITS}.{name}" for name in named)]
 
 
-def _macros(one: Any) -> list[str]:
-    return list(getattr(one.depends_on, "macros", ()))
+def _needs(one: Any, what: str) -> list[str]:
+    return list(getattr(getattr(one, "depends_on", None), what, ()))
 
 
-def _closure(first: list[str], more: Any) -> set[str]:
+def _closure(first: Iterable[str], more: Callable[[str], list[str]]) -> set[str]:
     """These, and all that `more` gives for each of them, and so on."""
-    found, left = set(first), list(first)
+    found = set(first)
+    left = [*found]
     while left:
         new = set(more(left.pop())) - found
         found |= new

@@ -135,7 +135,7 @@ class Runner:
                     summary, mark, self.waiting(), arguments, thorough
                 ),
                 "publish": lambda: self._publish(summary),
-                "report": lambda: self._report(summary, thorough),
+                "report": lambda: self._report(summary.run_id, thorough),
             }
             with self._log.alone(self._stray), self._log.working(step.title) as progress:
                 self._dbt.progress = self.loads.progress = watched(
@@ -236,19 +236,21 @@ class Runner:
         summary.published = done
         return f"{done.tables} tables, {done.bytes / 1e6:.0f} MB in {done.path}"
 
-    def _report(self, summary: Summary, full: bool) -> str:
+    def _report(self, run_id: str, full: bool) -> str:
         pages = ["index.html"]
         self.journal.let_go()
         try:
             if full:
-                self._dbt.anomalies(summary.run_id)
+                self._dbt.anomalies(run_id)
                 self._dbt.progress(1, 3)
-                built = bool(summary.nodes) or self._dbt.dbt.has_all_sql()
-                report.docs(self._settings, built=built)
+                there = self._dbt.dbt.has_all_sql()
+                report.docs(self._settings, built=there)
+                if not there:
+                    self._dbt.dbt.note_all_sql()
                 self._dbt.progress(2, 3)
                 quality_report.report(self._settings, self._settings.site / "quality.html")
                 pages += ["docs.html", "quality.html"]
-                self.journal.mark(summary.run_id, "pages")
+                self.journal.mark(run_id, "pages")
                 self.journal.let_go()
             report.start_page(self._settings)
         except (report.ReportError, quality_report.QualityError) as error:

@@ -34,7 +34,7 @@ CASES = {
         *("build_log.BuildLog.begin", "build_log.BuildLog.drop", "build_log.BuildLog._add"),
         *("build_log._append", "lock_file.taken"),
         *("dbt.Dbt.run", "dbt.Dbt.listed", "dbt.Dbt._parse", "gather._rows"),
-        *("artifacts.Artifacts.write", "artifacts.Artifacts._write"),
+        *("artifacts.Artifacts.write", "artifacts.Artifacts.note"),
         *("history.History.keep", "history.History._cut", "history.History.restore"),
         *("history.History.prune", "history.write_json"),
         *("journal.Journal.start", "journal.Journal.finish", "journal.Journal.forget"),

@@ -16,6 +16,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from copies import PROJECT
 
 NAME = "partial_parse.msgpack"
 FOLDER: Path | None = None
@@ -50,9 +51,9 @@ class Parse:
         here.write_bytes(text.replace(place, self._place()))
 
     def remember(self) -> None:
-        """Keep the one that dbt has made, if it is the first."""
+        """Keep the one that dbt has made, if it is the first of the project itself."""
         kept, here = self._kept(), self.artifacts / NAME
-        if kept is None or kept.exists() or not here.exists():
+        if self.project != PROJECT or kept is None or kept.exists() or not here.exists():
             return
         place, text = self._place(), here.read_bytes()
         if text.count(place) == 1:  # or it was made for another place

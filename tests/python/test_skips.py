@@ -36,7 +36,7 @@ def test_only_what_the_list_says_may_be_skipped(
     done = subprocess.run(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests"],
         cwd=tmp_path,
-        env={**os.environ, "CI": "true"},
+        env={**os.environ, "CI": "true", "PYTHONPATH": str(HERE)},
         capture_output=True,
         text=True,
     )

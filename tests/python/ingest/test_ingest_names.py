@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-
 import pytest
 from dlt.common.normalizers.naming.snake_case import NamingConvention
 from hypothesis import given, settings
@@ -26,18 +23,3 @@ def test_every_name_is_what_dlt_makes_of_it(name: str) -> None:
 def test_dlt_leaves_a_plain_name_as_it_is(name: str) -> None:
     assert names._OWN.fullmatch(name)
     assert NamingConvention().normalize_identifier(name) == name
-
-
-@pytest.mark.parametrize("words", [["--help"], ["load", "--help"], ["status"]])
-def test_a_command_that_only_looks_does_not_import_dlt(words: list[str]) -> None:
-    code = (
-        "import sys; sys.argv[1:] = %r\n"
-        "from ops.cli import main\n"
-        "try: main()\n"
-        "except SystemExit: pass\n"
-        "print('dlt is', 'dlt' in sys.modules)"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code % (words,)], capture_output=True, text=True, check=True
-    )
-    assert done.stdout.rstrip().endswith("dlt is False"), done.stdout

@@ -41,6 +41,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
     own, made = tmp_path_factory.mktemp("settled"), shared(tmp_path_factory) / "settled"
     with FileLock(f"{made}.lock"):
         if not made.exists():
+            shutil.rmtree(made.with_name("settling"), ignore_errors=True)
             first = Home(made.with_name("settling")).start(SETTLED_ON, thin=True)
             done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
             assert (done.code, done.out) == (0, ""), done.text

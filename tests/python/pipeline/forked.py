@@ -26,6 +26,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
+OURS = ("MILLRACE_", "DBT_", "EDR_")
+
 
 class Forks:
     """The server, started when it is first asked."""
@@ -57,7 +59,11 @@ class Forks:
             assert server.stdout is not None
             server.stdin.write(json.dumps(request) + "\n")
             server.stdin.flush()
-            answer = json.loads(server.stdout.readline())
+            line = server.stdout.readline()
+            if not line:
+                self._server = None
+                raise RuntimeError(f"the server of forks died of {words}, or before")
+            answer = json.loads(line)
             said = out.read_text(), err.read_text()
         if answer["late"]:
             raise TimeoutError(f"{words} took more than {timeout} s: {said}")
@@ -67,7 +73,7 @@ class Forks:
         if self._server is None:
             self._server = subprocess.Popen(
                 [sys.executable, __file__],
-                cwd=Path(__file__).parents[3],
+                env={name: v for name, v in os.environ.items() if not name.startswith(OURS)},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
@@ -78,7 +84,7 @@ class Forks:
 
 def main() -> None:
     """Serve until the input ends."""
-    sys.path.insert(0, str(Path(__file__).parents[3]))
+    del sys.path[0]  # this file's folder: no command has it there
     import ops.cli
 
     for line in sys.stdin:
@@ -102,7 +108,6 @@ def _become(request: dict[str, Any]) -> None:
     for number, name in ((1, "out"), (2, "err")):
         os.dup2(os.open(request[name], os.O_WRONLY | os.O_CREAT | os.O_TRUNC), number)
     sys.argv = [str(Path(sys.executable).with_name("millrace")), *request["words"]]
-    sys.path.pop(0)
     atexit.register(lambda: Path(request["modules"]).write_text("\n".join(sys.modules)))
 
 
@@ -116,6 +121,8 @@ def _end(command: Callable[[], None]) -> NoReturn:
         command()
     except SystemExit as exit:
         code = exit.code if isinstance(exit.code, int) else int(exit.code is not None)
+        if isinstance(exit.code, str):
+            print(exit.code, file=sys.stderr)
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -124,8 +131,8 @@ def _end(command: Callable[[], None]) -> NoReturn:
             threading._shutdown()  # type: ignore[attr-defined]
             atexit._run_exitfuncs()
             gc.collect()
-        sys.stdout.flush()
-        sys.stderr.flush()
+            sys.stdout.flush()
+            sys.stderr.flush()
         os._exit(code)
 
 

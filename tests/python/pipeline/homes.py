@@ -22,7 +22,7 @@ from typing import Any
 
 import duckdb
 from copies import PROJECT, thin_drop
-from forked import Forks
+from forked import OURS, Forks
 from parses import Parse
 
 from sample import Retailer
@@ -90,7 +90,7 @@ class Home:
         kept = {
             name: value
             for name, value in os.environ.items()
-            if not name.startswith(("MILLRACE_", "DBT_", "EDR_"))
+            if not name.startswith(OURS)
             and name != "PYTHONDONTWRITEBYTECODE"  # or each command compiles all of ours anew
         }
         named = {"MILLRACE_HOME": str(self.path)} if self.named else {}
@@ -98,19 +98,22 @@ class Home:
 
     def begin(self, *words: str, into: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start `millrace` with these words in a process group of its own."""
-        with self._handed_on():
-            return subprocess.Popen(
-                [str(BIN / "millrace"), *words],
-                cwd=self.project,
-                env=self.environment(),
-                stdout=into,
-                stderr=into,
-                text=True,
-                start_new_session=True,
-            )
+        for parse in self._parses():
+            parse.hand_on()
+        return subprocess.Popen(
+            [str(BIN / "millrace"), *words],
+            cwd=self.project,
+            env=self.environment(),
+            stdout=into,
+            stderr=into,
+            text=True,
+            start_new_session=True,
+        )
 
     def millrace(self, *words: str, timeout: float = 300) -> Done:
         """Run `millrace` with these words, in a process that has imported it already."""
+        if "PYTHONPATH" in self.env:  # a fork has imported what it says before it is asked
+            return self.call(str(BIN / "millrace"), *words, timeout=timeout)
         with self._handed_on():
             return Done(*FORKS.run(words, self.project, self.environment(), timeout))
 

@@ -61,13 +61,23 @@ def test_a_manifest_of_another_hand_is_written_anew(home: Home) -> None:
     assert all(compiled(nodes[key]) for key in ran if key.startswith(("model.", "test.")))
 
 
-def test_a_manifest_of_another_project_is_written_anew(home: Home, tmp_path: Path) -> None:
-    project = project_copy(
-        tmp_path / "project", {"analyses/another.sql": ("", "select 1 as one\n")}
-    )
-    done = Home(home.path, project, home.env).millrace("build")
-    assert done.code == 0, done.text
-    assert "analysis.millrace.another" in read(home, "manifest.json")["nodes"]
+def test_a_build_of_all_completes_the_manifest_of_a_part(home: Home, tmp_path: Path) -> None:
+    path = "models/marts/dim_stores.sql"
+    project = project_copy(tmp_path / "project")
+    (project / path).write_text((project / path).read_text() + "\n-- edited\n")
+    edited = Home(home.path, project, home.env)
+    for words in (["build", "--select", "dim_stores"], ["run", "--quick"]):
+        done = edited.millrace(*words)
+        assert done.code == 0, done.text
+        nodes = read(home, "manifest.json")["nodes"].values()
+        left = [
+            node["name"]
+            for node in nodes
+            if node["resource_type"] == "model"
+            and node["package_name"] == "millrace"
+            and not compiled(node)
+        ]
+        assert bool(left) == ("--select" in words), left
 
 
 def test_dbt_compares_with_the_state_of_a_run(home: Home) -> None:

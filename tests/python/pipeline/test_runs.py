@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -219,6 +220,18 @@ def test_a_wrong_call(settled: Home, words: tuple[str, ...], says: str) -> None:
     assert done.code == 2, done.text
     assert says in done.text
     assert no_trace(done)
+
+
+@pytest.mark.parametrize("words", [["--help"], ["load", "--help"], ["status"]])
+def test_a_command_that_only_looks_does_not_import_dlt(settled: Home, words: list[str]) -> None:
+    code = (
+        "import sys\n"
+        "from ops.cli import main\n"
+        "try: main()\n"
+        "except SystemExit as ended: print('ended with', ended.code, 'dlt' in sys.modules)"
+    )
+    done = settled.call(sys.executable, "-c", code, *words)
+    assert done.out.rstrip().endswith("ended with 0 False"), done.text
 
 
 def test_outside_of_a_project(tmp_path: Path) -> None:
