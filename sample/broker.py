@@ -200,14 +200,16 @@ class Broker:
 
     def _came_up(self) -> bool:
         """Wait for an answer of this very cluster; False when the process ended instead."""
-        node, answered = self._node(), False
+        node, answered, missed = self._node(), False, 0
 
         def settled() -> bool:
-            nonlocal answered
+            nonlocal answered, missed
             # to ask costs a client each time; an open port is no answer, but a closed one is
             if not broker_process.free(int(node["port"])):
                 answered = broker_client.answers(self.address, str(node["cluster"]))
-            return answered or self.pid is None
+            # one that goes over from the shell to Java has no command line for a moment
+            missed = 0 if self.pid is not None else missed + 1
+            return answered or missed > 1
 
         broker_process.wait(settled, _PATIENCE)
         return answered and self.pid is not None

@@ -13,7 +13,7 @@ import pytest
 from services import kafka
 
 from ops.packages import default_cache
-from sample import broker_client, broker_jars
+from sample import broker_client, broker_jars, broker_process
 from sample.broker import Broker
 from sample.broker_client import Topic
 from sample.errors import (
@@ -59,6 +59,23 @@ def _three(address: str, topic: str) -> set[bytes]:
         return {message.value() or b"" for message in consumer.consume(3, timeout=10)}
     finally:
         consumer.close()
+
+
+def test_amid_its_start_it_may_have_no_command_line(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The shell that writes its process down becomes Java: then it has neither's for a moment."""
+    looks, command = [], broker_process.command
+
+    def looked(pid: int) -> str:
+        looks.append(pid)
+        return "" if looks.count(pid) == 3 else command(pid)
+
+    broker.kill()
+    monkeypatch.setattr(broker_process, "command", looked)
+    broker.start()
+    assert max(map(looks.count, looks)) > 3, "it was looked for again"
+    assert _three(broker.address, "kept") == THREE
 
 
 def test_what_it_had_is_there_after_a_kill(broker: Broker) -> None:
