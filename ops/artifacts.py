@@ -1,8 +1,8 @@
 """dbt's artifacts on the disk: the results of each command, and the manifest when it has news.
 
-dbt writes manifest and graph at every command, which takes 2 s of processor in a new process, most
-of it to make the code that writes. But the manifest changes with the project only: so the one that
-is there stays, where a note beside it says that it is of this project.
+dbt writes manifest and graph at every command, 0.4 s of processor for the manifest alone. But it
+changes with the project only: so the one that is there stays, where a note beside it says that it
+is of this project. And where it has the SQL of all models, the docs need not compile them, 3 s.
 """
 
 from typing import Any

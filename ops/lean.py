@@ -25,7 +25,7 @@ def whole(manifest: Any) -> Any:
 
 def leaner(manifest: Any) -> Any:
     """The project without what of Elementary no other node reads, calls or names: its tables, its
-    hooks and its macros. A build of 37 nodes takes 1.5 s of processor, not 2.3.
+    hooks and its macros.
 
     Args:
         manifest: dbt's; it stays as it is, and the nodes are the same ones.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from copies import PROJECT
@@ -16,9 +17,9 @@ def parsed(parse: Parse) -> list[str]:
     """Let dbt read the project; what it said of the reading that it found."""
     said: list[str] = []
 
-    def heard(event: object) -> None:
-        if event.info.name == "UnableToPartialParse":  # type: ignore[attr-defined]
-            said.append(event.info.msg)  # type: ignore[attr-defined]
+    def heard(event: Any) -> None:
+        if event.info.name == "UnableToPartialParse":
+            said.append(event.info.msg)
 
     project = ["--project-dir", str(parse.project), "--profiles-dir", str(parse.project)]
     words = [*project, "--target", "dev", "--target-path", str(parse.artifacts)]

@@ -2,7 +2,7 @@
 
     python forked.py      then one JSON request a line; each is answered by a line, the exit code
 
-A command imports for two to four seconds what hundreds of them import alike. A child is a process
+A command imports for one to three seconds what hundreds of them import alike. A child is a process
 as any other: its environment, folder and outputs are its own.
 """
 
@@ -128,7 +128,7 @@ def _end(command: Callable[[], None]) -> NoReturn:
         code = 1
     finally:
         with contextlib.suppress(Exception):
-            threading._shutdown()  # type: ignore[attr-defined]
+            threading._shutdown()  # waits for threads, as Python does at its end
             atexit._run_exitfuncs()
             gc.collect()
             sys.stdout.flush()

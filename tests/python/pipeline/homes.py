@@ -137,10 +137,11 @@ class Home:
 
     @contextmanager
     def _handed_on(self) -> Iterator[None]:
-        for parse in self._parses():
+        parses = self._parses()
+        for parse in parses:
             parse.hand_on()
         yield
-        for parse in self._parses():
+        for parse in parses:
             parse.remember()
 
     def _parses(self) -> list[Parse]:
