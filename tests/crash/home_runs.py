@@ -30,6 +30,7 @@ class Step:
         stray: a table that no model makes lies in the marts, half a snapshot beside the readers'.
         killed_load: days that pass besides, whose load is killed before it is marked as finished.
         backfilled: a table that it reads to its end, and no other.
+        untested: the project has lost its mart's test.
         back_to: a step; it ends where that one did, whose point it rewinds to.
         well: the exit codes of the command where it is typed again.
     """
@@ -41,6 +42,7 @@ class Step:
     stray: bool = False
     killed_load: int = 0
     backfilled: str = ""
+    untested: bool = False
     back_to: str = ""
     well: tuple[int, ...] = (0,)
 

@@ -30,6 +30,7 @@ SHOP = (
     Step("rewind", words=("rewind",), back_to="thorough run, all pages"),
     Step("forward again", words=("rewind", "--to", "latest"), back_to="run after that"),
     Step("thorough run, with a point too many", words=("run",), advance=1),
+    Step("run, a test fewer in the project", untested=True),
 )
 
 _SOURCES = """sources:
@@ -69,6 +70,7 @@ _YAML = """models:
       - {name: updated_at, data_type: timestamp}
       - {name: _load_number, data_type: bigint}
 """
+_TEST = ", data_tests: [unique]"
 _NEWEST = "select line_id, amount, updated_at from {}fct_lines order by all"
 
 
@@ -103,7 +105,17 @@ class Shop(Runs):
         env = {"SHOP_URL": f"sqlite:///{self.path / 'shop.sqlite'}", "MILLRACE_KEEP_RUNS": "1"}
         return Home(self.path, self._project, env)
 
+    def restore(self, step: int) -> None:
+        super().restore(step)
+        self._declare(step)
+
+    def _declare(self, step: int) -> None:
+        """The mart with its test, or without where the project has lost it."""
+        mart, lost = self._project / "models" / "marts" / "fct_lines.yml", self.way[step].untested
+        mart.write_text(_YAML.replace(_TEST, "") if lost else _YAML)
+
     def change(self, step: int, client: Client) -> None:
+        self._declare(step)
         now = self.way[step]
         self.path.mkdir(parents=True, exist_ok=True)
         if now.advance or not step:
