@@ -47,6 +47,7 @@ class Destination:
     ) -> None:
         self._source, self._warehouse, self._scratch = source, warehouse, scratch / "dlt"
         self._guard = guard
+        self._raw = DuckDb(str(warehouse))
         self._pipeline: Any = None
         self._con: duckdb.DuckDBPyConnection | None = None
 
@@ -88,7 +89,7 @@ class Destination:
         self._pipeline = dlt.pipeline(
             pipeline_name=self._source.name,
             pipelines_dir=str(self._scratch),
-            destination=DuckDb(str(self._warehouse)),
+            destination=self._raw,
             dataset_name=self._source.raw_schema,
         )
         with _DestinationErrors(self._source):
@@ -128,6 +129,7 @@ class Destination:
         resources = [_resource(part) for part in merged]
         # the state changes while the first resource is read, and is kept only with the whole load
         resources[0] = _resource(merged[0], new)
+        self._raw.further = {part.table: part.files[1:] for part in merged}
         self._guard()
         with _DestinationErrors(self._source):
             self._pipeline.run(dlt.source(lambda: resources, name=self._source.name)())
@@ -284,7 +286,7 @@ def _resource(part: Part, new_state: dict[str, Any] | None = None) -> Any:
     def rows() -> Iterator[Any]:
         if new_state is not None:
             dlt.current.source_state().update(new_state)
-        for path in part.files:
+        for path in part.files[:1]:  # it brings the others, see `factory`
             yield dlt.mark.with_file_import(str(path), "parquet", 1)
         if part.rows:
             yield [row() for row in part.rows]

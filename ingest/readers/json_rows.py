@@ -47,6 +47,57 @@ def json_relation(
             )
         else:
             keys.update(members)
+    relation = _members(table, keys, beside, "item", "json_items where item is not null")
+    return (
+        relation,
+        f"select {payload} as payload, {UNPARSABLE}, _source from json_items where item is null",
+    )
+
+
+def alike(
+    con: duckdb.DuckDBPyConnection,
+    table: Table,
+    rows: str,
+    line: str,
+    good: str,
+    stands: str,
+    beside: tuple[str, ...],
+) -> str | None:
+    """The same relation where it is simple: all rows are good, and objects of the same members.
+
+    They are looked at once, to see that, and read again where they are, not stored in between.
+
+    Args:
+        con: the session.
+        table: the declaration.
+        rows: a relation that can be read twice.
+        line: SQL over it, the object as text; it may raise.
+        good: SQL over it, what else must be so.
+        stands: SQL over it, the columns that stand beside the members: `beside` and `_source`.
+        beside: their names.
+
+    Returns:
+        SQL of the rows, or None where some are not so.
+    """
+    members = f"try(json_keys({line}))"
+    first = con.execute(f"select {members} from {rows} limit 1").fetchone()
+    if first is None or not first[0] or len(set(first[0])) < len(first[0]):
+        return None
+    others = f"from {rows} where not {good} or coalesce({members} <> ?, true)"
+    if con.execute(f"select 1 {others} limit 1", first).fetchone():
+        return None
+    return _members(table, set(first[0]), beside, line, rows, stands)
+
+
+def _members(
+    table: Table,
+    keys: set[str],
+    beside: tuple[str, ...],
+    item: str,
+    rows: str,
+    stands: str = "* exclude (item)",
+) -> str:
+    """SQL of the members as columns; `item` is SQL over the rows, `stands` what is beside it."""
     found = sorted(keys)
     names = raw_names(table, found, beside)
     # ->> gives SQL NULL for a JSON null and for an absent member alike
@@ -58,13 +109,9 @@ def json_relation(
         if column.name not in names.values()
     ]
     # one look at an object gives all its members: 2.5 times as quick as one look for each
-    relation = (
-        f"select {', '.join([*parts, *beside, '_source'])} from (select *, "
-        f"item ->> [{pointers}]::varchar[] as texts from json_items where item is not null)"
-    )
     return (
-        relation,
-        f"select {payload} as payload, {UNPARSABLE}, _source from json_items where item is null",
+        f"select {', '.join([*parts, *beside, '_source'])} from (select {stands}, "
+        f"{item} ->> [{pointers}]::varchar[] as texts from {rows})"
     )
 
 

@@ -179,7 +179,7 @@ class KafkaReader:
             state=state,
             cursor_from=json.dumps(told(low)),
             cursor_to=json.dumps(told(high)),
-            unparsable=" union all ".join([letters, *map(_letter, lost)]),
+            unparsable=" union all ".join(filter(None, [letters, *map(_letter, lost)])) or None,
             origin=_ids(where),
             places=True,
             joins=joins,

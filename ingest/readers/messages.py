@@ -13,8 +13,7 @@ import pyarrow.compute as pc
 
 from ingest.declaration import Table
 from ingest.message_columns import MESSAGE
-from ingest.readers import UNPARSABLE, breaking
-from ingest.readers.json_rows import json_relation
+from ingest.readers import UNPARSABLE, breaking, json_rows
 from ingest.readers.schema_rows import Format, schema_relation
 from ingest.types import literal, quote
 
@@ -90,10 +89,25 @@ class Messages:
         own = tuple(c for c in table.columns if c.name not in {*MESSAGE, "_deleted"})
         self._own = table.model_copy(update={"columns": own})
 
-    def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str]:
-        """SQL of the rows, and of what is none (payload, broken_rules, `_source`)."""
+    def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str | None]:
+        """SQL of the rows, and of what is none (payload, broken_rules, `_source`) if there is any.
+
+        They hold until the next call.
+        """
         messages = pa.Table.from_batches(batches, SCHEMA)
         self._con.register("kafka_batch", messages)
+        if self._form is None and self._table.ingest.format != "text":
+            alike = json_rows.alike(
+                self._con,
+                self._own,
+                "kafka_batch",
+                line="decode(value)",
+                good=self._is_good(),
+                stands=f"{_NAMES}, {_BESIDE}",
+                beside=tuple(MESSAGE),
+            )
+            if alike is not None:
+                return self._with_tombstones(alike, some=False), None
         try:
             rows, unparsable = self._rows() if self._form is None else self._read(messages)
             self._con.execute(
@@ -126,7 +140,7 @@ class Messages:
                 f"select bytes::varchar as payload, {UNPARSABLE}, _source from kafka_lines "
                 "where line is null",
             )
-        return json_relation(
+        return json_rows.json_relation(
             self._con,
             self._own,
             lines,
@@ -140,9 +154,11 @@ class Messages:
         good = messages.filter(pc.less_equal(size, most))
         return schema_relation(self._con, self._own, good, self._form, f"{_NAMES}, {_BESIDE}")
 
-    def _with_tombstones(self, rows: str) -> str:
+    def _with_tombstones(self, rows: str, *, some: bool = True) -> str:
         if self._table.ingest.deletes != "tombstones":
             return rows
+        if not some:
+            return f"select *, null::boolean as _deleted from ({rows})"
         columns = ", ".join(
             f"{self._of_key(name)} as {quote(name)}" for name in self._table.ingest.key
         )
