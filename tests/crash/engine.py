@@ -265,6 +265,18 @@ class Disturber:
         return "\n".join(list(self.client.said)[-15:])
 
 
+def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
+    """The cases in rows as they were thrown, each row in the order in which the run passes them.
+
+    A row then ends with its last case, and a run, which goes on where it was killed, costs for all
+    of them little more than for one.
+    """
+    place = {point: nth for nth, point in enumerate(disturber.walked[step].counts)}
+    most = disturber.scenario.in_a_row
+    rows = [cases[begin : begin + most] for begin in range(0, len(cases), most)]
+    return [case for row in rows for case in sorted(row, key=lambda case: place[case.point])]
+
+
 def _files(folder: Path) -> dict[str, tuple[int, ...]]:
     """Every file below, with what changes when it is written to."""
     found = {path: path.lstat() for path in folder.rglob("*") if not path.is_dir()}

@@ -14,16 +14,18 @@ from pathlib import Path
 from tests.crash import store_scenarios
 from tests.crash.client import ROOT, Client
 from tests.crash.coverage import covered, excepted
-from tests.crash.engine import Case, Disturber, Tally
+from tests.crash.engine import Case, Disturber, Tally, onwards
 from tests.crash.points import found, sides
 from tests.crash.readers import PlainCopy, Publish
 from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
-MOMENTS = {"append": 60, "files": 50, "rest": 25, "letters": 25, "topics": 40,
-           "landings": 25, "rebuild": 10}  # fmt: skip
+MOMENTS = {"append": 50, "files": 40, "rest": 20, "letters": 20, "topics": 40,
+           "landings": 15, "rebuild": 10}  # fmt: skip
 """Random moments in ingestion and in a rebuild; `SAMPLE_MOMENTS` and some more come in runs."""
 SAMPLE_MOMENTS = 12
+_WHOLE = 2
+"""Steps of a scenario of ingestion that are disturbed at every point, whatever others passed."""
 BROKERS = 15
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
 TROUBLED = ("append", "files")
@@ -124,14 +126,22 @@ def stores(job: Job, name: str) -> None:
         store_scenarios.opened(name, job.folder / "worlds") as store,
         job.walked(store) as disturber,
     ):
+        met: set[str] = set()
+        some = "" if store.own == ("",) else " of its own"
         for step in range(store.first, len(store.steps)):
             cases = disturber.cases(step, later=name == "append")
             own = [case for case in cases if case.point.startswith(store.own)]
-            some = "" if store.own == ("",) else " of its own"
-            job.disturb(disturber, step, own, SAID["kill"] + some)
+            what = SAID["kill"] + some
+            if step >= store.first + _WHOLE:
+                known = [case for case in own if case.point in met]
+                new = [case for case in own if case.point not in met]
+                own = [*new, *disturber.dice.sample(known, len(known) // 2)]
+                what = f"SIGKILL at every new point{some} and at half of the others"
+            met.update(case.point for case in own)
+            job.disturb(disturber, step, onwards(disturber, step, own), what)
         for action in TROUBLES if name in TROUBLED else ():
             cases = disturber.cases(1, action, "(before)")
-            job.disturb(disturber, 1, cases, SAID[action])
+            job.disturb(disturber, 1, onwards(disturber, 1, cases), SAID[action])
         if name == "topics":
             assert isinstance(store, Topics)
             tally = Tally(f"{store.name}: the broker dies, and the reader with it", disturber.seed)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from copies import PROJECT
 
-from tests.crash.engine import Case, Disturber
+from tests.crash.engine import Case, Disturber, onwards
 
 # dbt's tests leave nothing behind: some are enough. A node that has ended, another begins.
 _TESTS = 12
@@ -90,17 +90,6 @@ def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, lis
         some = disturber.moments(step, moments // 6)
         yield step, some, f"SIGKILL at {len(some)} random moments"
     yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
-
-
-def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
-    """The cases in rows as they were thrown, each row in the order in which the run passes them.
-
-    A run goes on where it was killed: so a row costs little more than one run, not one for each.
-    """
-    place = {point: nth for nth, point in enumerate(disturber.walked[step].counts)}
-    most = disturber.scenario.in_a_row
-    rows = [cases[begin : begin + most] for begin in range(0, len(cases), most)]
-    return [case for row in rows for case in sorted(row, key=lambda case: place[case.point])]
 
 
 def _own(disturber: Disturber) -> Iterator[tuple[int, tuple[str, ...]]]:

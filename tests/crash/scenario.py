@@ -20,7 +20,7 @@ class Scenario:
     name = ""
     steps: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
-    in_a_row = 5
+    in_a_row = 10
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
