@@ -71,7 +71,8 @@ def of_the_shop(disturber: Disturber) -> Iterator[tuple[int, list[Case], str]]:
         for start in ("ops.journal.Journal.begin_step", "ops.journal.Journal.end_step: con.begin")
         for case in _at(disturber, start, "scratch")
     ]
-    yield _DAILY, between, "the scratch folder lost between two steps, and the run goes on"
+    some = disturber.dice.sample(between, min(6, len(between)))
+    yield _DAILY, some, "the scratch folder lost between two steps, and the run goes on"
     for action, what in (("io", "an I/O error"), ("full", "the disk full")):
         every = disturber.cases(_DAILY, action, "(before)")
         chosen = [case for case in every if case.point.startswith("ops.")]
