@@ -20,7 +20,7 @@ from ingest.declaration import Table
 from ingest.piles import Piles, numbered, write
 from ingest.readers import Batch, FileSeen, TableState
 from ingest.readers.bounds import is_time
-from ingest.types import glob_free, literal, quote
+from ingest.types import literal, parquet, quote
 
 _HELD = quote("row:held")  # `:` cannot stand in the name of a column of raw
 
@@ -166,10 +166,9 @@ class Checker:
     ) -> None:
         parts = []
         if dead:
-            files = ", ".join(literal(glob_free(path)) for path in dead)
             parts.append(
                 "select j ->> '$.s' as _source, j ->> '$.r' as broken_rules, j ->> '$.p' as payload"
-                f" from (select _source::json as j from read_parquet([{files}]))"
+                f" from (select _source::json as j from {parquet(dead)})"
             )
         if batch.unparsable:
             parts.append(
@@ -218,9 +217,8 @@ class Checker:
         """
         if not files:
             return {}
-        listed = ", ".join(literal(glob_free(path)) for path in files)
         finite = f" where isfinite({quote(cursor)})" if kind in ("DOUBLE", "FLOAT") else ""
-        top = f"(select max({quote(cursor)}) from read_parquet([{listed}]){finite})"
+        top = f"(select max({quote(cursor)}) from {parquet(files)}{finite})"
         if limit := given.get("cursor"):
             limited = f"least({top}, try_cast({literal(str(limit))} as {kind}))"
             top = f"case when {top} is not null then {limited} end"

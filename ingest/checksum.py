@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.types import glob_free, literal, quote
+from ingest.types import literal, parquet, quote
 
 
 def row_hash(columns: Mapping[str, str]) -> str:
@@ -36,10 +36,10 @@ def sum_of(
     con: duckdb.DuckDBPyConnection, files: Iterable[Path], columns: Mapping[str, str]
 ) -> int:
     """The sum of the hashes of all rows in some Parquet files; 0 of none."""
-    listed = ", ".join(literal(glob_free(path)) for path in files)
-    if not listed:
+    paths = list(files)
+    if not paths:
         return 0
-    rows = f"from read_parquet([{listed}], union_by_name = true)"
+    rows = f"from {parquet(paths)}"
     there = {line[0] for line in con.execute(f"describe {rows}").fetchall()}
     own = {name: kind for name, kind in columns.items() if name in there}
     row = con.execute(f"select coalesce(sum({row_hash(own)}::hugeint), 0) {rows}").fetchone()

@@ -26,7 +26,7 @@ from ingest.errors import IngestError, SourceError
 from ingest.faults import is_transient
 from ingest.raw_tables import RANKED_LOAD, died_in
 from ingest.readers import Batch, Key, KeyReader, Reader
-from ingest.types import INTEGERS, cast, fits, glob_free, is_decimal, literal, quote
+from ingest.types import INTEGERS, cast, fits, is_decimal, literal, parquet, quote
 
 _FEW = 500
 """So many rows are asked for by their keys; for more the whole table is read."""
@@ -207,7 +207,7 @@ class Comparer:
         return self.folder / f"{name}.parquet"
 
     def _file(self, name: str) -> str:
-        return f"read_parquet({literal(glob_free(self._path(name)))})"
+        return parquet([self._path(name)])
 
 
 def _came(name: str) -> str:

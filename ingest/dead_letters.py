@@ -23,7 +23,7 @@ from ingest.destination import Destination
 from ingest.errors import IngestError
 from ingest.raw_tables import BOOK, FATES, LOAD_COLUMNS, Part
 from ingest.session import open_session
-from ingest.types import glob_free, literal, quote
+from ingest.types import literal, parquet, quote
 
 _OLDEST_FIRST = "order by _load_number, table_name, dead_letter_id"
 
@@ -248,10 +248,10 @@ class DeadLetters:
             )
         else:
             known = ""
-        equal, file = ", ".join(map(quote, columns)), literal(glob_free(path))
+        equal = ", ".join(map(quote, columns))
         return self._destination.arrow(
             f"select a.* exclude ({nth}) from (select *, row_number() over "
-            f"(partition by {equal}) as {nth} from read_parquet({file})) a {known}"
+            f"(partition by {equal}) as {nth} from {parquet([path])}) a {known}"
         )
 
     def _commit(

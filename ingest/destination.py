@@ -129,9 +129,12 @@ class Destination:
         resources = [_resource(part) for part in merged]
         # the state changes while the first resource is read, and is kept only with the whole load
         resources[0] = _resource(merged[0], new)
-        self._raw.further = {part.table: part.files[1:] for part in merged}
+        self._raw.files = {part.table: list(part.files) for part in merged}
         self._guard()
         with _DestinationErrors(self._source):
+            if self._pipeline.has_pending_data:
+                # dlt would bring that in, and leave this out
+                raise RuntimeError("a load before it is unfinished")
             self._pipeline.run(dlt.source(lambda: resources, name=self._source.name)())
 
     def keep(self, states: dict[str, TableState]) -> None:
@@ -286,7 +289,7 @@ def _resource(part: Part, new_state: dict[str, Any] | None = None) -> Any:
     def rows() -> Iterator[Any]:
         if new_state is not None:
             dlt.current.source_state().update(new_state)
-        for path in part.files[:1]:  # it brings the others, see `factory`
+        for path in part.files[:1]:  # its job brings all, see `factory`
             yield dlt.mark.with_file_import(str(path), "parquet", 1)
         if part.rows:
             yield [row() for row in part.rows]

@@ -1,15 +1,16 @@
 """dlt's destination DuckDB: all files of a table in one statement, and no look-ups for nothing."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
 from dlt.common.storages.load_package import ParsedLoadJobFileName
 from dlt.destinations import duckdb
+from dlt.destinations.exceptions import DatabaseException
 from dlt.destinations.impl.duckdb.duck import DuckDbClient, DuckDbCopyJob
 
-from ingest.types import glob_free, literal
+from ingest.types import parquet
 
 
 class DuckDb(duckdb):
@@ -17,10 +18,11 @@ class DuckDb(duckdb):
     times in a load: a fifth of the calls of Python in a load of nothing.
 
     Attributes:
-        further: table to the Parquet files that come in with the one which dlt was given.
+        files: table to the Parquet files that a load has still to bring in. dlt is given the first
+            of each table, and its job brings them all.
     """
 
-    further: Mapping[str, tuple[Path, ...]] = MappingProxyType({})
+    files: Mapping[str, list[Path]] = MappingProxyType({})
 
     @property
     def destination_type(self) -> str:
@@ -32,9 +34,9 @@ class DuckDb(duckdb):
         return super().capabilities(self.spec() if config is None else config, naming)
 
     def client(self, schema: Any, initial_config: Any = None) -> Any:
-        """A client that knows the further files; see dlt."""
+        """A client that knows the files; see dlt."""
         client: Any = super().client(schema, initial_config)
-        client.further = self.further
+        client.files = self.files
         return client
 
     @property
@@ -44,30 +46,46 @@ class DuckDb(duckdb):
 
 
 class _Client(DuckDbClient):
-    further: Mapping[str, tuple[Path, ...]]
+    files: Mapping[str, list[Path]]
 
     def create_load_job(
         self, table: Any, file_path: str, load_id: str, restore: bool = False
     ) -> Any:
         job = super().create_load_job(table, file_path, load_id, restore)
-        further = self.further.get(ParsedLoadJobFileName.parse(file_path).table_name)
-        return _Files(file_path, further) if isinstance(job, DuckDbCopyJob) and further else job
+        if not isinstance(job, DuckDbCopyJob):
+            return job
+        return _Files(file_path, self.files[ParsedLoadJobFileName.parse(file_path).table_name])
 
 
 class _Files(DuckDbCopyJob):
     """One transaction with all files: side by side, as dlt's jobs are, none fills its last group of
     rows. DuckDB then packs the whole anew as it closes, which is as dear as the loading.
+
+    Args:
+        file_path: the first of the files, in dlt's package.
+        files: all, where they were written; those that are in are taken out.
     """
 
-    def __init__(self, file_path: str, further: tuple[Path, ...]) -> None:
+    def __init__(self, file_path: str, files: list[Path]) -> None:
         super().__init__(file_path)
-        self._further = further
+        self._files = files
 
     def run(self) -> None:
-        client = self._job_client.sql_client
-        paths = (Path(self._file_path), *self._further)
-        files = ", ".join(literal(glob_free(path)) for path in paths)
+        """Bring the files in. Where this is tried again, it goes on with those that are left."""
+        try:
+            self._bring(self._files)
+        except DatabaseException:
+            if len(self._files) < 2:
+                raise
+            # rows of 100 kB fill no group either, and all open ones are held in memory
+            for path in list(self._files):
+                self._bring([path])
+
+    def _bring(self, paths: Iterable[Path]) -> None:
+        client, paths = self._job_client.sql_client, list(paths)
         client.execute_sql(
             f"insert into {client.make_qualified_table_name(self.load_table_name)} by name "
-            f"from read_parquet([{files}], union_by_name = true)"
+            f"from {parquet(paths)}"
         )
+        for path in paths:
+            self._files.remove(path)

@@ -7,7 +7,7 @@ from ingest.errors import ContractError
 from ingest.raw_tables import RANKED_LOAD, died_in, load_columns
 from ingest.readers import Batch
 from ingest.readers.bounds import FIRST_YEAR, is_time
-from ingest.types import glob_free, literal, quote
+from ingest.types import literal, parquet, quote
 
 
 def held_rows(
@@ -99,13 +99,10 @@ def is_new_snapshot(destination: Destination, checked: Checked) -> bool:
     if checked.accepted != before or checked.dead or not checked.accepted_files:
         return checked.accepted != before or bool(checked.dead)
     names = list(map(quote, checked.shape.columns))
-    files = ", ".join(literal(glob_free(path)) for path in checked.accepted_files)
     there = destination.columns(table.name)
     if new := [name for name in checked.shape.columns if name not in there]:
         return bool(new)
-    listed = ", ".join(names)
+    listed, files = ", ".join(names), parquet(checked.accepted_files)
     return bool(
-        destination.count(
-            f"from (select {listed} from read_parquet([{files}]) except all select {listed} {last})"
-        )
+        destination.count(f"from (select {listed} from {files} except all select {listed} {last})")
     )

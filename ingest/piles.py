@@ -14,7 +14,7 @@ from pathlib import Path
 
 import duckdb
 
-from ingest.types import glob_free, literal
+from ingest.types import glob_free, literal, parquet
 
 Piles = dict[str, list[tuple[Path, int]]]
 """`accepted`, `dead` and `reread`: the files of each, and the rows in each file."""
@@ -61,7 +61,7 @@ def write(con: duckdb.DuckDBPyConnection, select: str, folder: Path) -> Piles:
         return piles
     for name in there:
         path = folder / f"{name}-rows.parquet"
-        count = _copy(con, f"from read_parquet({file}) where {conditions[name][0]}", path)
+        count = _copy(con, f"from {parquet([whole])} where {conditions[name][0]}", path)
         piles[name].append((path, count))
     whole.unlink()
     return piles

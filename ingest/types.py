@@ -1,6 +1,7 @@
 """DuckDB's types: their dlt hints, and casts that keep a value or say that they cannot."""
 
 import re
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,12 @@ def literal(text: str) -> str:
 def glob_free(path: Path) -> str:
     """The path as DuckDB reads it when it shall not be a pattern."""
     return "".join(f"[{sign}]" if sign in "*?[" else sign for sign in str(path))
+
+
+def parquet(paths: Iterable[Path]) -> str:
+    """SQL of the rows of Parquet files; what one has not is null, and a folder's name no column."""
+    listed = ", ".join(literal(glob_free(path)) for path in paths)
+    return f"read_parquet([{listed}], union_by_name = true, hive_partitioning = false)"
 
 
 def is_decimal(duckdb_type: str) -> bool:

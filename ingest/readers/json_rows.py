@@ -40,7 +40,7 @@ def json_relation(
     )
     keys: set[str] = set()
     for members in _shapes(con):
-        if len(set(members)) < len(members):
+        if not _named(members):
             con.execute(
                 "update json_items set line = item, item = null where json_keys(item) = ?",
                 [members],
@@ -81,7 +81,7 @@ def alike(
     """
     members = f"try(json_keys({line}))"
     first = con.execute(f"select {members} from {rows} limit 1").fetchone()
-    if first is None or not first[0] or len(set(first[0])) < len(first[0]):
+    if first is None or not first[0] or not _named(first[0]):
         return None
     others = f"from {rows} where not {good} or coalesce({members} <> ?, true)"
     if con.execute(f"select 1 {others} limit 1", first).fetchone():
@@ -127,6 +127,11 @@ def _shapes(con: duckdb.DuckDBPyConnection) -> list[list[str]]:
         "where item is not null and json_keys(item) <> members"
     )
     return [members for (members,) in shapes.fetchall()]
+
+
+def _named(members: list[str]) -> bool:
+    """Whether each member has a name of its own, and one that SQL can say."""
+    return len(set(members)) == len(members) and not any("\0" in name for name in members)
 
 
 def _pointer(key: str) -> str:

@@ -1,4 +1,4 @@
-"""Messages of a topic as rows: bytes into Arrow, and from there DuckDB parses them in one pass.
+"""Messages of a topic as rows: bytes into Arrow, and from there DuckDB parses them, all at once.
 
 Every message has a home. What is no row is a dead letter with its bytes: a value that is not of its
 format, one that is too large, and a null where no key says what it deletes.
@@ -90,9 +90,10 @@ class Messages:
         self._own = table.model_copy(update={"columns": own})
 
     def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str | None]:
-        """SQL of the rows, and of what is none (payload, broken_rules, `_source`) if there is any.
+        """SQL of the rows, and of what is none (payload, broken_rules, `_source`).
 
-        They hold until the next call.
+        The other is None where every message is a row. Both hold until the next call, and so does
+        what they read.
         """
         messages = pa.Table.from_batches(batches, SCHEMA)
         self._con.register("kafka_batch", messages)

@@ -31,7 +31,7 @@ from ingest.readers import (
 from ingest.readers.bounds import lower_bound
 from ingest.readers.json_rows import json_relation
 from ingest.readers.stretch import Stretch, within
-from ingest.types import glob_free, literal, quote
+from ingest.types import literal, parquet, quote
 
 _PAGE = 10_000  # items put down at a time,
 _PAGE_BYTES = 32 << 20  # or so many bytes of them
@@ -125,7 +125,7 @@ class ResourceReader:
         path = self._scratch / "pages" / f"{table.name}.parquet"
         path.parent.mkdir(parents=True, exist_ok=True)
         _put_down(self._origin.items(table, low, kind), path, table.ingest.max_read_bytes)
-        return json_relation(self._con, table, f"from read_parquet({literal(glob_free(path))})")
+        return json_relation(self._con, table, f"from {parquet([path])}")
 
 
 def _put_down(items: Iterable[tuple[Any, str]], path: Path, most: int) -> None:

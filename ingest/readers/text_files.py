@@ -17,7 +17,7 @@ import pyarrow as pa
 from ingest.declaration import Table
 from ingest.errors import SourceError, too_large
 from ingest.readers import line_by_line
-from ingest.types import glob_free, literal, quote
+from ingest.types import glob_free, literal, parquet, quote
 
 _CHUNK = 1 << 20
 _NO_TEXT = {
@@ -78,7 +78,7 @@ def csv_relation(
     fast = _fast_csv(con, text, columns, delimiter)
     if fast is None:
         rows, rejects = line_by_line.csv_rows(text.path, columns, delimiter, folder)
-        fast = f"from read_parquet({literal(glob_free(rows))})", _rejects_of(rejects)
+        fast = f"from {parquet([rows])}", _rejects_of(rejects)
     return columns, *fast
 
 
@@ -101,14 +101,14 @@ def json_lines(con: duckdb.DuckDBPyConnection, text: Text, folder: Path) -> tupl
     finally:
         con.execute("set preserve_insertion_order = false")
     rows, rejects = line_by_line.lines(text.path, folder)
-    return f"from read_parquet({literal(glob_free(rows))})", _rejects_of(rejects)
+    return f"from {parquet([rows])}", _rejects_of(rejects)
 
 
 _NO_REJECTS = "select null::varchar as payload, null::bigint as line where false"
 
 
 def _rejects_of(path: Path) -> str:
-    return f"select payload, line from read_parquet({literal(glob_free(path))})"
+    return f"select payload, line from {parquet([path])}"
 
 
 def _fast_csv(

@@ -11,7 +11,7 @@ CASES = {
         *("batch.Checker._one", "book.parts", "piles.write", "piles._copy"),
         *("compare.Comparer.compare", "compare.Comparer.arrow"),
         *("dead_letters.DeadLetters._replay", "dead_letters.DeadLetters._commit"),
-        *("destination._connect", "destination.Destination.connected"),
+        *("factory._Files._bring", "destination._connect", "destination.Destination.connected"),
         *("destination.Destination.open", "destination.Destination.commit"),
         *("destination.Destination.arrow", "destination.Destination._settle_state"),
         *("destination.Destination._make_tables", "destination.Destination._empty"),

@@ -268,8 +268,8 @@ class Disturber:
 def onwards(disturber: Disturber, step: int, cases: list[Case]) -> list[Case]:
     """The cases in rows as they were thrown, each row in the order in which the run passes them.
 
-    A row then ends with its last case, and a run, which goes on where it was killed, costs for all
-    of them little more than for one.
+    Each then takes place: who has been killed at a point passes the later ones still. And a run
+    goes on where it was killed, so a row costs little more than one run.
     """
     place = {point: nth for nth, point in enumerate(disturber.walked[step].counts)}
     most = disturber.scenario.in_a_row

@@ -24,7 +24,7 @@ _ALWAYS = {
     *("mkdir", "makedirs", "touch", "unlink", "remove", "rmdir", "rmtree", "rename", "symlink_to"),
     *("copytree", "copyfileobj", "copy_file_range", "copy2", "truncate", "fsync"),
     *("mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "import_extension"),
-    *("sync_destination", "managed_state"),  # dlt
+    *("sync_destination", "managed_state", "execute_sql"),  # dlt
     *("invoke", "write_manifest", "generate_report"),  # dbt, Elementary
     *("acquire", "Popen", "check_call", "check_output", "extractall"),
 }

@@ -88,7 +88,7 @@ def of_the_sample(disturber: Disturber, moments: int) -> Iterator[tuple[int, lis
     """
     yield from every_point(disturber, _is_the_samples)
     for step, _ in _own(disturber):
-        some = disturber.moments(step, moments // 6)
+        some = disturber.moments(step, moments // 4)
         yield step, some, f"SIGKILL at {len(some)} random moments"
     yield _DAILY, disturber.moments(_DAILY, moments), f"SIGKILL at {moments} random moments"
 
