@@ -1,6 +1,6 @@
 """dlt's destination DuckDB: all files of a table in one statement, and no look-ups for nothing."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -73,19 +73,19 @@ class _Files(DuckDbCopyJob):
     def run(self) -> None:
         """Bring the files in. Where this is tried again, it goes on with those that are left."""
         try:
-            self._bring(self._files)
+            self._bring(len(self._files))
         except DatabaseException:
             if len(self._files) < 2:
                 raise
-            # rows of 100 kB fill no group either, and all open ones are held in memory
-            for path in list(self._files):
-                self._bring([path])
+            # rows of 20 kB fill no group either, and what is open is held in memory
+            while self._files:
+                self._bring(1)
 
-    def _bring(self, paths: Iterable[Path]) -> None:
-        client, paths = self._job_client.sql_client, list(paths)
+    def _bring(self, count: int) -> None:
+        """The next files, by one statement."""
+        client, paths = self._job_client.sql_client, self._files[:count]
         client.execute_sql(
             f"insert into {client.make_qualified_table_name(self.load_table_name)} by name "
             f"from {parquet(paths)}"
         )
-        for path in paths:
-            self._files.remove(path)
+        del self._files[:count]
