@@ -11,7 +11,7 @@ import pytest
 
 pytest.importorskip("confluent_kafka", reason="install the extra `kafka`")
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
 
 Sent = tuple[Any, Any]
@@ -46,7 +46,17 @@ class Topic:
     def make(self) -> None:
         """Make it; after `delete` it is another topic of the same name."""
         new = NewTopic(self.name, self.partitions, 1, config=self.config)
-        self.admin.create_topics([new])[self.name].result(20)
+        ends = time.monotonic() + 20
+        while True:
+            try:
+                self.admin.create_topics([new])[self.name].result(20)
+                return
+            except KafkaException as error:
+                # a broker that the machine kept waiting is left out until it is heard again
+                fenced = error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR
+                if not fenced or time.monotonic() > ends:
+                    raise
+            time.sleep(0.1)
 
     def delete(self) -> None:
         """Delete it, and wait until it is gone."""

@@ -139,6 +139,14 @@ def test_a_look_sees_marts_that_do_not_agree(tmp_path: Path, wrong: str, told: s
 def test_the_same_pollers_catch_other_ways_of_publishing(
     tmp_path: Path, deliver: Callable[[Path, Path], object], manners: tuple[str, ...]
 ) -> None:
-    seen = watched(tmp_path, deliver, 10, *manners)
-    print(seen)
-    assert all(watch.faults for watch in seen.values()), seen
+    """A look falls into the moment by chance: ten versions at a time, until each has met it."""
+    caught: set[str] = set()
+    for nth in range(5):
+        folder = tmp_path / str(nth)
+        folder.mkdir()
+        seen = watched(folder, deliver, 10, *manners)
+        print(seen)
+        caught |= {manner for manner, watch in seen.items() if watch.faults}
+        if caught == set(manners):
+            return
+    pytest.fail(f"only {sorted(caught)} met it")
