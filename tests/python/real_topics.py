@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+import tenacity
 
 pytest.importorskip("confluent_kafka", reason="install the extra `kafka`")
 
@@ -22,6 +23,14 @@ def as_bytes(value: Any) -> bytes | None:
     if value is None or isinstance(value, bytes):
         return value
     return (value if isinstance(value, str) else json.dumps(value)).encode()
+
+
+def is_fenced(error: BaseException) -> bool:
+    """Whether a topic could not be made since the cluster counts on no broker just now."""
+    return (
+        isinstance(error, KafkaException)
+        and error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR
+    )
 
 
 @dataclass
@@ -43,20 +52,17 @@ class Topic:
         self.admin = AdminClient({"bootstrap.servers": self.address, "log_level": 0})
         self.make()
 
+    @tenacity.retry(
+        # a broker that the machine kept waiting is left out until it is heard again
+        retry=tenacity.retry_if_exception(is_fenced),
+        wait=tenacity.wait_fixed(0.1),
+        stop=tenacity.stop_after_delay(20),
+        reraise=True,
+    )
     def make(self) -> None:
         """Make it; after `delete` it is another topic of the same name."""
         new = NewTopic(self.name, self.partitions, 1, config=self.config)
-        ends = time.monotonic() + 20
-        while True:
-            try:
-                self.admin.create_topics([new])[self.name].result(20)
-                return
-            except KafkaException as error:
-                # a broker that the machine kept waiting is left out until it is heard again
-                fenced = error.args[0].code() == KafkaError.INVALID_REPLICATION_FACTOR
-                if not fenced or time.monotonic() > ends:
-                    raise
-            time.sleep(0.1)
+        self.admin.create_topics([new])[self.name].result(20)
 
     def delete(self) -> None:
         """Delete it, and wait until it is gone."""
