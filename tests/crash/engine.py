@@ -40,8 +40,10 @@ class Case:
     """The command itself must end well all the same."""
 
     def sooner(self) -> "Case":
-        """The same; but a moment that the command did not live to see comes earlier."""
-        return self if self.seconds is None else replace(self, seconds=self.seconds * 0.7)
+        """The same where the command did not live to see it: an earlier moment, the first pass."""
+        if self.seconds is None:
+            return replace(self, nth=1)
+        return replace(self, seconds=self.seconds * 0.7)
 
     def __str__(self) -> str:
         if self.seconds is not None:
@@ -147,8 +149,8 @@ class Disturber:
         """Try all cases, some in a row and then the command to its good end.
 
         A case that did not fire because the command had come to its end is tried again as the
-        first of a row, where it must. Points that only a recovery passes get a case of their own,
-        once in the scenario.
+        first of a row, where it must. Points that only a recovery passes, of the scenario's own,
+        get a case each, once in the scenario.
 
         Args:
             step: which.
@@ -173,6 +175,7 @@ class Disturber:
                 point
                 for point in counts
                 if not (point in self.known or point in met or self.points[point])
+                and point.startswith(self.scenario.own)
                 and not point.startswith("dbt: ")
             ]
             if recoveries is not None:
@@ -181,13 +184,23 @@ class Disturber:
             if any(case.seconds is not None for case in fired):
                 new = []
             met.update(new)
-            for point in new if any(case.action == "kill" for case in fired) else ():
-                # one kill brings most recoveries about; how far dlt's threads had come at it,
-                # another time decides: that each point is met, the whole matrix asks in the end
-                for before in (fired[-1:], fired, fired):
-                    done, _ = self._checked(step, [*before, Case(point)], tally)
-                    if Case(point) in done:
-                        break
+            if any(case.action == "kill" for case in fired):
+                self._recoveries(step, fired, [Case(point) for point in new], tally)
+
+    def _recoveries(self, step: int, fired: list[Case], left: list[Case], tally: Tally) -> None:
+        """Kill recoveries at points that only they pass, in rows: each kill begins the next one.
+
+        The last of those that fired brings most recoveries about. How far dlt's threads had come at
+        it, another time decides: that each point is met, the whole matrix asks in the end.
+        """
+        tries = Counter[str]()
+        while left:
+            first, *more = left[: self.scenario.in_a_row]
+            before = fired if tries[first.point] else fired[-1:]
+            done, _ = self._checked(step, [*before, first, *more], tally)
+            tries[first.point] += 1
+            given_up = [first] if first not in done and tries[first.point] == 3 else []
+            left = [case for case in left if case not in done + given_up]
 
     def _checked(
         self, step: int, row: list[Case], tally: Tally

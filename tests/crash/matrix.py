@@ -26,7 +26,7 @@ MOMENTS = {"append": 50, "files": 40, "rest": 20, "letters": 20, "topics": 40,
 SAMPLE_MOMENTS = 8
 _WHOLE = 2
 """Steps of a scenario of ingestion that are disturbed at every point, whatever others passed."""
-BROKERS = 15
+BROKERS = 10
 """Rounds in which the broker is killed one to three times, the reader in every second one."""
 TROUBLED = ("append", "files")
 """The scenarios in which every write also meets the other troubles."""
@@ -135,8 +135,8 @@ def stores(job: Job, name: str) -> None:
             if step >= store.first + _WHOLE:
                 known = [case for case in own if case.point in met]
                 new = [case for case in own if case.point not in met]
-                own = [*new, *disturber.dice.sample(known, len(known) // 2)]
-                what = f"SIGKILL at every new point{some} and at half of the others"
+                own = [*new, *disturber.dice.sample(known, len(known) // 3)]
+                what = f"SIGKILL at every new point{some} and at a third of the others"
             met.update(case.point for case in own)
             job.disturb(disturber, step, onwards(disturber, step, own), what)
         for action in TROUBLES if name in TROUBLED else ():
@@ -167,13 +167,14 @@ def publishing(job: Job, name: str) -> None:
 
 def rebuilding(job: Job, name: str) -> None:
     """A rebuild: every point of its own and of the swap, full disks, and random moments."""
-    from tests.crash.rebuilds import MADE, OWN, Rebuild
+    from tests.crash.rebuilds import MADE, Rebuild
 
     with job.walked(Rebuild(job.folder / "world")) as disturber:
         for action in ("kill", "full"):
             cases = disturber.cases(1, action, "" if action == "kill" else "(before)")
-            beginnings = (*OWN, MADE) if action == "kill" else OWN
-            own = [case for case in cases if case.point.startswith(beginnings)]
+            own = [case for case in cases if case.point.startswith(disturber.scenario.own)]
+            if action == "full":
+                own = [case for case in own if not case.point.startswith(MADE)]
             job.disturb(disturber, 1, own, SAID[action])
         moments = disturber.moments(1, MOMENTS[name])
         job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")

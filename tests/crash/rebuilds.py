@@ -46,8 +46,6 @@ select
     _repeated_count
 from source
 """
-OWN = ("ops.rebuild.", "ops.swap.", "ops.publish.copy", "ops.publish.settle")
-"""Points that nothing else passes, or that mean something else here."""
 SUM = "select count(*), sum(amount), min(built_by), max(built_by) from {}"
 
 
@@ -69,6 +67,8 @@ class Rebuild(Scenario):
 
     name = "rebuild"
     steps = ("first run", "rebuild of what was spoilt")
+    # what nothing else passes, or means something else here
+    own = ("ops.rebuild.", "ops.swap.", "ops.publish.copy", "ops.publish.settle", MADE)
 
     def __init__(self, folder: Path) -> None:
         super().__init__(folder)

@@ -63,9 +63,9 @@ def finished(job: Job, tally: Tally) -> str:
 
 
 def fence(job: Job, tally: Tally) -> str:
-    from tests.crash.retailer import WAY, Way
+    from tests.crash.shop import SHOP, Shop
 
-    scenario = Way(job.folder / "worlds", "sample", WAY[:1])
+    scenario = Shop(job.folder / "worlds", SHOP[:1])
     case = Case("ops.report._write: partial.replace(page) (before)", action="stop")
     return _tried(job, scenario, "fence", 0, case, tally)
 
@@ -84,13 +84,13 @@ def edge(job: Job, tally: Tally) -> str:
 
 
 def _edited(job: Job, edits: dict[str, tuple[str, str]], tally: Tally) -> str:
-    """Three days of the sample, and a build beside an unfinished load."""
-    from tests.crash.retailer import WAY, Way
+    """Some days of the small shop, and a build beside an unfinished load."""
+    from tests.crash.shop import SHOP, Shop
 
-    way = (WAY[0], *(step for step in WAY if step.name in ("load alone", BESIDE)))
+    way = (SHOP[0], *(step for step in SHOP if step.name in ("load alone", BESIDE)))
     tally.times += 1
     try:
-        with job.walked(Way(job.folder / "worlds", "sample", way, edits), counted=False):
+        with job.walked(Shop(job.folder / "worlds", way, edits), counted=False):
             return ""
     except AssertionError as error:
         return str(error)

@@ -14,12 +14,14 @@ class Scenario:
         name: what the table calls it.
         steps: what it calls the steps.
         switches: what every command does without; see `switches`.
+        own: beginnings of the points that it is killed at; the others are met elsewhere.
         in_a_row: disturbances at points, one after the other, before the command ends well.
     """
 
     name = ""
     steps: tuple[str, ...] = ()
     switches: tuple[str, ...] = ()
+    own: tuple[str, ...] = ("",)
     in_a_row = 10
 
     def __init__(self, folder: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from contextlib import closing
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -88,12 +89,20 @@ class Shop(Runs):
     Args:
         folder: its own.
         way: the steps.
+        edits: of the project, as `project_copy` has them: a safety that is switched off.
     """
 
-    def __init__(self, folder: Path, way: tuple[Step, ...] = SHOP) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        way: tuple[Step, ...] = SHOP,
+        edits: Mapping[str, tuple[str, str]] | None = None,
+    ) -> None:
         super().__init__(folder, "a small shop", way)
         # with the installed packages, so that no run installs any
-        self._project = bare_project(folder / "project", "shop", "lines", _MODELS, stand_ins=False)
+        self._project = bare_project(
+            folder / "project", "shop", "lines", _MODELS, stand_ins=False, edits=edits
+        )
         self._versions: list[Row] = []
         self._days, self._bad = 0, 0
         self._known: list[tuple[list[Row], int, bool]] = []

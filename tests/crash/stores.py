@@ -46,11 +46,9 @@ class Store(Scenario):
     """One source `shop` in a project below the world. Override `bring`; see `store_scenarios`.
 
     Attributes:
-        own: beginnings of the points that it is killed at; the others are what `append` passes.
         first: the first step that it is killed in; those before are an ordinary first load.
     """
 
-    own: tuple[str, ...] = ("",)
     first = 0
 
     def __init__(self, folder: Path) -> None:

@@ -70,7 +70,13 @@ MART_YAML = """models:
 
 
 def bare_project(
-    path: Path, source: str, table: str, models: Mapping[str, str], *, stand_ins: bool = True
+    path: Path,
+    source: str,
+    table: str,
+    models: Mapping[str, str],
+    *,
+    stand_ins: bool = True,
+    edits: Mapping[str, tuple[str, str]] | None = None,
 ) -> Path:
     """Millrace's own macros, books and tests, over one source table and some models.
 
@@ -80,8 +86,9 @@ def bare_project(
         table: its only table.
         models: file below `models` to its text.
         stand_ins: with our stand-ins for dbt's packages; else with those that are installed.
+        edits: as `project_copy` has them.
     """
-    project = project_copy(path)
+    project = project_copy(path, edits)
     if stand_ins:
         (project / "dbt_packages").unlink()
         edr = path.with_name(f"{path.name}_edr")  # Elementary's own project is not ours to change
