@@ -1,5 +1,8 @@
 """JSON objects, one to a row, as a relation of text columns that the contract then types."""
 
+from collections.abc import Mapping
+from operator import itemgetter
+
 import duckdb
 
 from ingest.declaration import Table
@@ -47,7 +50,7 @@ def json_relation(
             )
         else:
             keys.update(members)
-    relation = _members(table, keys, beside, "item", "json_items where item is not null")
+    relation = _members(table, keys, beside, "json_items where item is not null")
     return (
         relation,
         f"select {payload} as payload, {UNPARSABLE}, _source from json_items where item is null",
@@ -65,54 +68,61 @@ def alike(
 ) -> str | None:
     """The same relation where it is simple: all rows are good, and objects of the same members.
 
-    They are looked at once, to see that, and read again where they are, not stored in between.
+    They are read where they are, once; only then it shows that they are not so, by an error.
 
     Args:
         con: the session.
         table: the declaration.
-        rows: a relation that can be read twice.
+        rows: a relation.
         line: SQL over it, the object as text; it may raise.
         good: SQL over it, what else must be so.
         stands: SQL over it, the columns that stand beside the members: `beside` and `_source`.
         beside: their names.
 
     Returns:
-        SQL of the rows, or None where some are not so.
+        SQL of the rows, which raises where one is not so; None where the first is not.
     """
-    members = f"try(json_keys({line}))"
-    first = con.execute(f"select {members} from {rows} limit 1").fetchone()
+    first = con.execute(f"select try(json_keys({line})) from {rows} limit 1").fetchone()
     if first is None or not first[0] or not _named(first[0]):
         return None
-    others = f"from {rows} where not {good} or coalesce({members} <> ?, true)"
-    if con.execute(f"select 1 {others} limit 1", first).fetchone():
-        return None
-    return _members(table, set(first[0]), beside, line, rows, stands)
+    # a map has all members that there are: one look at an object, where keys and values cost two
+    item = f"json_transform(case when {good} then {line} end, '\"MAP(VARCHAR, VARCHAR)\"')"
+    same = f"map_keys(item) = [{', '.join(map(literal, first[0]))}]"
+    return _columns(
+        table,
+        {key: f"texts[{nth}]" for nth, key in sorted(enumerate(first[0], 1), key=itemgetter(1))},
+        beside,
+        # where a row came from is always asked for, whatever of it is not
+        f"select * exclude (item) replace (case when {same} then _source "
+        f"else error('not like the first') end as _source), map_values(item) as texts "
+        f"from (select {stands}, {item} as item from {rows})",
+    )
 
 
-def _members(
-    table: Table,
-    keys: set[str],
-    beside: tuple[str, ...],
-    item: str,
-    rows: str,
-    stands: str = "* exclude (item)",
-) -> str:
-    """SQL of the members as columns; `item` is SQL over the rows, `stands` what is beside it."""
+def _members(table: Table, keys: set[str], beside: tuple[str, ...], rows: str) -> str:
+    """SQL of the members as columns, of the column `item` of the rows."""
     found = sorted(keys)
-    names = raw_names(table, found, beside)
-    # ->> gives SQL NULL for a JSON null and for an absent member alike
+    # ->> gives SQL NULL for a JSON null and for an absent member alike; and one look at an object
+    # for all its members is 2.5 times as quick as one look for each
     pointers = ", ".join(literal(_pointer(key)) for key in found)
-    parts = [f"texts[{nth}] as {quote(names[key])}" for nth, key in enumerate(found, 1)]
+    return _columns(
+        table,
+        {key: f"texts[{nth}]" for nth, key in enumerate(found, 1)},
+        beside,
+        f"select * exclude (item), item ->> [{pointers}]::varchar[] as texts from {rows}",
+    )
+
+
+def _columns(table: Table, members: Mapping[str, str], beside: tuple[str, ...], rows: str) -> str:
+    """SQL of the members as columns; each is told by SQL over the rows."""
+    names = raw_names(table, members, beside)
+    parts = [f"{told} as {quote(names[key])}" for key, told in members.items()]
     parts += [
         f"null::varchar as {quote(column.name)}"
         for column in table.columns
         if column.name not in names.values()
     ]
-    # one look at an object gives all its members: 2.5 times as quick as one look for each
-    return (
-        f"select {', '.join([*parts, *beside, '_source'])} from (select {stands}, "
-        f"{item} ->> [{pointers}]::varchar[] as texts from {rows})"
-    )
+    return f"select {', '.join([*parts, *beside, '_source'])} from ({rows})"
 
 
 def _shapes(con: duckdb.DuckDBPyConnection) -> list[list[str]]:

@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
 
 from ingest.declaration import Source, Table
-from ingest.errors import SourceError
+from ingest.errors import IngestError, SourceError
 from ingest.readers import (
     Batch,
     Environment,
@@ -107,7 +107,10 @@ class KafkaReader:
             given, read = False, landed.read(where) if landed else from_broker(broker)
             for batches, low, high, joins in ahead(pieces(read, where, table.ingest.window)):
                 lost = () if given else where.gaps
-                yield self._batch(table, broker, where, batches, low, high, joins, lost, landed)
+                make = partial(
+                    self._batch, table, broker, where, batches, low, high, joins, lost, landed
+                )
+                yield from _given(make)
                 given = True
             own = {**where.state(where.begins), **(landed.own if landed else {})}
             if not given and any(state.get(key) != value for key, value in own.items()):
@@ -142,18 +145,18 @@ class KafkaReader:
         try:
             there = replace(where, begins=begins, ends=ends, fresh=frozenset())
             for batches, low, high, joins in ahead(pieces(read, there, table.ingest.window)):
-                batch = self._batch(table, broker, there, batches, low, high, joins, ())
                 done = None if high == ends else {"to": asked.text, "next": told(high)}
                 # the book says where messages were first read: not here
-                yield replace(
-                    batch,
-                    state={"rewind": done},
-                    cursor_from=None,
-                    cursor_to=None,
-                    held=held(low, high),
-                    replayed_from=FIRST_READ,
-                    taken=lambda: None,
-                )
+                changes = {
+                    "state": {"rewind": done},
+                    "cursor_from": None,
+                    "cursor_to": None,
+                    "held": held(low, high),
+                    "replayed_from": FIRST_READ,
+                    "taken": lambda: None,
+                }
+                make = partial(self._batch, table, broker, there, batches, low, high, joins, ())
+                yield from _given(make, changes)
         finally:
             self._con.unregister(LOADS)
 
@@ -168,9 +171,11 @@ class KafkaReader:
         joins: bool,
         lost: tuple[Gap, ...],
         landed: Landed | None = None,
+        *,
+        alike: bool = False,
     ) -> Batch:
         messages = Messages(self._con, table, self._formats.of(table))
-        rows, letters = messages.relations(batches)
+        rows, letters = messages.relations(batches, alike=alike)
         state = {**where.state(high), **(landed.own if landed else {})}
         hole = landed.hole(where) if landed else ""
         return Batch(
@@ -187,6 +192,16 @@ class KafkaReader:
             notes=(f"{table.label}: {hole}: millrace land {table.label}",) if hole else (),
             taken=partial(_taken, broker, table, landed, state, dict(high)),
         )
+
+
+def _given(
+    make: Callable[..., Batch], changes: Mapping[str, Any] | None = None
+) -> Generator[Batch, None, None]:
+    """The batch as if its messages were all alike; thrown back, the one for all others."""
+    try:
+        yield replace(make(alike=True), **(changes or {}))
+    except (duckdb.Error, IngestError):
+        yield replace(make(), **(changes or {}))
 
 
 Read = Callable[

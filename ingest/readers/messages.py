@@ -5,6 +5,7 @@ format, one that is too large, and a null where no key says what it deletes.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import chain
 from typing import Any
 
 import duckdb
@@ -17,7 +18,7 @@ from ingest.readers import UNPARSABLE, breaking, json_rows
 from ingest.readers.schema_rows import Format, schema_relation
 from ingest.types import literal, quote
 
-_TIMESTAMPS = {1: "create", 2: "log_append"}
+_TIMESTAMPS = pa.array([None, "create", "log_append"], pa.string())  # as librdkafka counts them
 SCHEMA = pa.schema(
     [
         ("topic", pa.string()),
@@ -52,7 +53,11 @@ def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
     def each(read: Callable[[Any], Any]) -> list[Any]:
         return list(map(read, messages))
 
-    kinds, times = zip(*map(message.timestamp, messages), strict=True)
+    # kind and time of each, one after the other
+    stamps = pa.array(chain.from_iterable(map(message.timestamp, messages)), pa.int64())
+    pairs = pa.FixedSizeListArray.from_arrays(stamps, 2)
+    kinds = pc.take(_TIMESTAMPS, pc.list_element(pairs, 0))
+    times = pc.if_else(pc.is_valid(kinds), pc.list_element(pairs, 1), None)
     headers = each(message.headers)
     columns = [
         each(message.topic),
@@ -60,8 +65,8 @@ def record_batch(messages: Sequence[Any]) -> pa.RecordBatch:
         each(message.offset),
         each(message.key),
         list(map(_headers, headers)) if any(headers) else [None] * len(headers),
-        [at if kind in _TIMESTAMPS else None for kind, at in zip(kinds, times, strict=True)],
-        list(map(_TIMESTAMPS.get, kinds)),
+        times,
+        kinds,
         each(message.value),
     ]
     arrays = [pa.array(column, field.type) for column, field in zip(columns, SCHEMA, strict=True)]
@@ -89,16 +94,23 @@ class Messages:
         own = tuple(c for c in table.columns if c.name not in {*MESSAGE, "_deleted"})
         self._own = table.model_copy(update={"columns": own})
 
-    def relations(self, batches: Sequence[pa.RecordBatch]) -> tuple[str, str | None]:
+    def relations(
+        self, batches: Sequence[pa.RecordBatch], *, alike: bool = False
+    ) -> tuple[str, str | None]:
         """SQL of the rows, and of what is none (payload, broken_rules, `_source`).
 
         The other is None where every message is a row. Both hold until the next call, and so does
         what they read.
+
+        Args:
+            batches: what was read.
+            alike: take them for objects of the same members, which is quicker; that they are not
+                shows by a `duckdb.Error` as the rows are read.
         """
         messages = pa.Table.from_batches(batches, SCHEMA)
         self._con.register("kafka_batch", messages)
-        if self._form is None and self._table.ingest.format != "text":
-            alike = json_rows.alike(
+        if alike and self._form is None and self._table.ingest.format != "text":
+            rows = json_rows.alike(
                 self._con,
                 self._own,
                 "kafka_batch",
@@ -107,8 +119,8 @@ class Messages:
                 stands=f"{_NAMES}, {_BESIDE}",
                 beside=tuple(MESSAGE),
             )
-            if alike is not None:
-                return self._with_tombstones(alike, some=False), None
+            if rows is not None:
+                return self._with_tombstones(rows, some=False), None
         try:
             rows, unparsable = self._rows() if self._form is None else self._read(messages)
             self._con.execute(
