@@ -8,7 +8,7 @@ import typer
 
 from ingest.declaration import load_sources
 from ingest.errors import IngestError, SourceDownError, SourceError, redact
-from ingest.faults import explained, patience
+from ingest.faults import explained, patience, patiently
 from ingest.readers import secrets
 from ingest.readers.land import Lander, Round, Share
 from ingest.readers.stretch import StretchError, named
@@ -59,7 +59,7 @@ def land(
             _for_ever(lander, log, found.label, hidden, pause)
             return
         try:
-            done = _round(lander, log)
+            done = patiently()(_round, lander, log)
         except Exception as error:
             raise explained(error, found.label, hidden) from None
         if done.problem or done.full:

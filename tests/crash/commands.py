@@ -62,12 +62,14 @@ def _rewind_stream(root: str, to: str) -> int:
 def _land(root: str) -> int:
     from projects import Project
 
+    from ingest.faults import patiently
     from ingest.readers import land
 
     land._WINDOW = 40
     project = Project(Path(root))
     declared = project.loader().source
-    done = land.Lander(declared, declared.tables[0], project.env, land.Share()).round()
+    lander = land.Lander(declared, declared.tables[0], project.env, land.Share())
+    done = patiently()(lander.round)
     return _told([done.problem] if done.problem else [])
 
 
