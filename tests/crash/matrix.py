@@ -17,13 +17,16 @@ from tests.crash.coverage import covered, excepted
 from tests.crash.engine import Case, Disturber, Tally, onwards
 from tests.crash.points import found, sides
 from tests.crash.readers import PlainCopy, Publish
+from tests.crash.runs import is_elementarys
 from tests.crash.scenario import Scenario
 from tests.crash.topics import Topics, broker_killed
 
 MOMENTS = {"append": 50, "files": 40, "rest": 20, "letters": 20, "topics": 40,
            "landings": 15, "rebuild": 10}  # fmt: skip
 """Random moments in ingestion and in a rebuild; `SAMPLE_MOMENTS` and some more come in runs."""
-SAMPLE_MOMENTS = 8
+SAMPLE_MOMENTS = 5
+FULL = 6
+"""Points of a rebuild from which on the disk is full."""
 _WHOLE = 2
 """Steps of a scenario of ingestion that are disturbed at every point, whatever others passed."""
 BROKERS = 10
@@ -67,6 +70,7 @@ class Outcome:
         models = [
             p for p in self.passed
             if p.startswith(("dbt: model", "dbt: snapshot")) and p.endswith("(after)")
+            and not is_elementarys(p)
         ]  # fmt: skip
         wanted = dict.fromkeys([*listed, *sorted(passed), *sorted(models)])
         return [point for point in wanted if not self.points[point]]
@@ -173,9 +177,11 @@ def rebuilding(job: Job, name: str) -> None:
         for action in ("kill", "full"):
             cases = disturber.cases(1, action, "" if action == "kill" else "(before)")
             own = [case for case in cases if case.point.startswith(disturber.scenario.own)]
+            what = SAID[action]
             if action == "full":
-                own = [case for case in own if not case.point.startswith(MADE)]
-            job.disturb(disturber, 1, own, SAID[action])
+                some = [case for case in own if not case.point.startswith(MADE)]
+                own, what = disturber.dice.sample(some, FULL), f"the disk full at {FULL} points"
+            job.disturb(disturber, 1, own, what)
         moments = disturber.moments(1, MOMENTS[name])
         job.disturb(disturber, 1, moments, f"SIGKILL at {len(moments)} random moments")
 

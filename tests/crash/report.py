@@ -33,7 +33,8 @@ _POINTS = """
 ## The points
 
 How many disturbances took place before and after each durable statement; one without any fails the
-run. dbt's models and snapshots count when they have ended.
+run. dbt's models and snapshots count when they have ended, but for most of Elementary's, which are
+empty tables made alike.
 
 ```text
 {points}

@@ -30,7 +30,8 @@ SHOP = (
     Step("status", words=("status",)),
     Step("rewind", words=("rewind",), back_to="thorough run, all pages"),
     Step("forward again", words=("rewind", "--to", "latest"), back_to="run after that"),
-    Step("thorough run, with a point too many", words=("run",), advance=1),
+    Step("run, with points too many", advance=1),
+    Step("thorough run again", words=("run",), advance=1),
     Step("run, a test fewer in the project", untested=True),
 )
 

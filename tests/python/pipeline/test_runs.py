@@ -177,7 +177,7 @@ def test_the_json_lines_of_a_crash_carry_the_run(home: Home) -> None:
     shutil.rmtree(site)
     site.write_text("in the way")
     home.advance(1)
-    done = home.millrace("run", "--log-json")
+    done = home.millrace(*QUICK, "--log-json")
     lines = [json.loads(line) for line in done.err.splitlines()]
     assert (done.code, lines[-1]["event"]) == (1, "unforeseen")
     ((run_id,),) = home.query("select max_by(run_id, started_at) from millrace.runs")

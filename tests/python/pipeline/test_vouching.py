@@ -107,7 +107,7 @@ def test_a_freshness_that_cannot_be_asked_is_a_failure(home: Home, tmp_path: Pat
         tmp_path / "project",
         {"macros/last_finished_load.sql": ("book.extracted_at", "book.no_such_column")},
     )
-    done = Home(home.path, project, home.env).millrace("run")
+    done = Home(home.path, project, home.env).millrace(*QUICK)
     assert done.code == 1, done.text
     assert "dbt source freshness" in done.text
     assert "publish: " in done.text, "it holds nothing up"
