@@ -20,7 +20,7 @@ run: .venv/installed  ## run the whole pipeline on the sample retailer
 	@$(BIN)/millrace sample demo
 
 test: .venv/installed packages  ## prove it: every test, the dbt project's own among them
-	$(BIN)/pytest -n 3 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 crash-test: .venv/installed packages  ## kill it everywhere, under half an hour; writes docs/crash-matrix.md
 	$(BIN)/python -m tests.crash

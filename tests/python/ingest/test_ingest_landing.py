@@ -271,8 +271,8 @@ def test_what_landed_stays_until_its_load_is_in(
     landed(begun)
     batch = KafkaReader._batch
 
-    def settled(self: Any, *given: Any) -> Any:
-        made = batch(self, *given)
+    def settled(self: Any, *given: Any, **more: Any) -> Any:
+        made = batch(self, *given, **more)
         made.taken()
         return made
 
