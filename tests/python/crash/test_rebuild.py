@@ -17,7 +17,7 @@ from ops.log import Log
 from ops.settings import Settings
 from tests.crash.client import Client
 from tests.crash.engine import Case, Disturber, Tally
-from tests.crash.rebuilds import OWN, Rebuild
+from tests.crash.rebuilds import Rebuild
 
 pytestmark = pytest.mark.xdist_group("crash")
 
@@ -36,7 +36,7 @@ def disturber(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Disturber]:
 
 
 def test_it_is_killed(disturber: Disturber) -> None:
-    own = [case for case in disturber.cases(1) if case.point.startswith(OWN)]
+    own = [case for case in disturber.cases(1) if case.point.startswith(Rebuild.own)]
     assert len(own) > 30
     tally = Tally("rebuild", SEED)
     disturber.disturb(1, [*own[:1], *disturber.moments(1, 1)], tally, recoveries=0)
