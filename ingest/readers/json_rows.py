@@ -1,8 +1,5 @@
 """JSON objects, one to a row, as a relation of text columns that the contract then types."""
 
-from collections.abc import Mapping
-from operator import itemgetter
-
 import duckdb
 
 from ingest.declaration import Table
@@ -90,7 +87,7 @@ def alike(
     same = f"map_keys(item) = [{', '.join(map(literal, first[0]))}]"
     return _columns(
         table,
-        {key: f"texts[{nth}]" for nth, key in sorted(enumerate(first[0], 1), key=itemgetter(1))},
+        first[0],
         beside,
         # where a row came from is always asked for, whatever of it is not
         f"select * exclude (item) replace (case when {same} then _source "
@@ -107,16 +104,16 @@ def _members(table: Table, keys: set[str], beside: tuple[str, ...], rows: str) -
     pointers = ", ".join(literal(_pointer(key)) for key in found)
     return _columns(
         table,
-        {key: f"texts[{nth}]" for nth, key in enumerate(found, 1)},
+        found,
         beside,
         f"select * exclude (item), item ->> [{pointers}]::varchar[] as texts from {rows}",
     )
 
 
-def _columns(table: Table, members: Mapping[str, str], beside: tuple[str, ...], rows: str) -> str:
-    """SQL of the members as columns; each is told by SQL over the rows."""
-    names = raw_names(table, members, beside)
-    parts = [f"{told} as {quote(names[key])}" for key, told in members.items()]
+def _columns(table: Table, members: list[str], beside: tuple[str, ...], rows: str) -> str:
+    """SQL of the members as columns; the rows have them in this order, as a list `texts`."""
+    names = raw_names(table, sorted(members), beside)
+    parts = [f"texts[{members.index(key) + 1}] as {quote(name)}" for key, name in names.items()]
     parts += [
         f"null::varchar as {quote(column.name)}"
         for column in table.columns

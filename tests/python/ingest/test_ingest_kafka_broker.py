@@ -110,7 +110,8 @@ def test_a_reader_that_lands_waits_for_a_broker_that_comes_back(project: Project
             cwd=project.root, env={**os.environ, **project.env, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
-        time.sleep(8)  # by then it has asked in vain once, for four seconds
+        # nothing tells from outside that it has asked in vain: the first time takes four seconds
+        time.sleep(8)
         broker.start()
         said, _ = reader.communicate(timeout=60)
         assert "3 messages in 1 files" in said
