@@ -96,6 +96,7 @@ class Destination:
             if self._has("_dlt_pipeline_state"):
                 stored_state.drop_torn(self, self._execute)
             self._pipeline.sync_destination()
+            self._pipeline._state_restored = True  # or `run` would ask for it once more
             if self._has("_loads"):
                 self._settle_state()
             self._undo()

@@ -82,10 +82,6 @@ def connect(seed: int) -> duckdb.DuckDBPyConnection:
 
 def extension(con: duckdb.DuckDBPyConnection, name: str) -> None:
     """Load a DuckDB extension that came as a wheel; nothing is downloaded."""
-    try:
-        con.execute(f"load {name}")
-    except duckdb.Error:
-        import duckdb_extensions
-
-        duckdb_extensions.import_extension(name, con=con)
-        con.execute(f"load {name}")
+    wheel = importlib.resources.files(f"duckdb_extension_{name}")
+    file = wheel / "extensions" / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+    con.execute(f"load '{file}'")

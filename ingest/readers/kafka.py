@@ -110,7 +110,7 @@ class KafkaReader:
                 make = partial(
                     self._batch, table, broker, where, batches, low, high, joins, lost, landed
                 )
-                yield from _given(make)
+                yield from _given(table, make)
                 given = True
             own = {**where.state(where.begins), **(landed.own if landed else {})}
             if not given and any(state.get(key) != value for key, value in own.items()):
@@ -156,7 +156,7 @@ class KafkaReader:
                     "taken": lambda: None,
                 }
                 make = partial(self._batch, table, broker, there, batches, low, high, joins, ())
-                yield from _given(make, changes)
+                yield from _given(table, make, changes)
         finally:
             self._con.unregister(LOADS)
 
@@ -195,13 +195,16 @@ class KafkaReader:
 
 
 def _given(
-    make: Callable[..., Batch], changes: Mapping[str, Any] | None = None
+    table: Table, make: Callable[..., Batch], changes: Mapping[str, Any] | None = None
 ) -> Generator[Batch, None, None]:
-    """The batch as if its messages were all alike; thrown back, the one for all others."""
-    try:
-        yield replace(make(alike=True), **(changes or {}))
-    except (duckdb.Error, IngestError):
-        yield replace(make(), **(changes or {}))
+    """The batch, first as if its messages were all alike; thrown back, the one for all others."""
+    if table.ingest.format in (None, "json"):
+        try:
+            yield replace(make(alike=True), **(changes or {}))
+            return
+        except (duckdb.Error, IngestError):
+            pass
+    yield replace(make(), **(changes or {}))
 
 
 Read = Callable[

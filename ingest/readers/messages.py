@@ -104,12 +104,12 @@ class Messages:
 
         Args:
             batches: what was read.
-            alike: take them for objects of the same members, which is quicker; that they are not
-                shows by a `duckdb.Error` as the rows are read.
+            alike: take them for JSON objects of the same members, which is quicker; that they are
+                not shows by a `duckdb.Error` as the rows are read.
         """
         messages = pa.Table.from_batches(batches, SCHEMA)
         self._con.register("kafka_batch", messages)
-        if alike and self._form is None and self._table.ingest.format != "text":
+        if alike:
             rows = json_rows.alike(
                 self._con,
                 self._own,

@@ -11,17 +11,11 @@ from pathlib import Path
 def limit(url: str, folder: Path) -> None:
     """DuckDB alone: its PostgreSQL scanner straight into a table; no contract, no state."""
     import duckdb
-    import duckdb_extensions
 
-    config: dict[str, str | bool | int | float | list[str]] = {
-        "extension_directory": str(folder.parent / "extensions")
-    }
-    con = duckdb.connect(str(folder / "out.duckdb"), config=config)
-    try:
-        con.execute("load postgres_scanner")
-    except duckdb.Error:
-        duckdb_extensions.import_extension("postgres_scanner", con=con)
-        con.execute("load postgres_scanner")
+    from ingest.session import load_extension
+
+    con = duckdb.connect(str(folder / "out.duckdb"))
+    load_extension(con, "postgres_scanner")
     con.execute(f"attach '{url}' as pg (type postgres, read_only)")
     con.execute("create table lineitem as select * from pg.public.lineitem")
     con.close()

@@ -67,15 +67,13 @@ def declare(project: Path, *, contract: bool) -> None:
 def make(url: str, scale: float) -> None:
     """Generate the table and copy it into the empty PostgreSQL database at `url`."""
     import duckdb
-    import duckdb_extensions
+
+    from ingest.session import load_extension
 
     with tempfile.TemporaryDirectory() as folder:
-        con = duckdb.connect(
-            f"{folder}/tpch.duckdb", config={"extension_directory": f"{folder}/extensions"}
-        )
+        con = duckdb.connect(f"{folder}/tpch.duckdb")
         for name in ("tpch", "postgres_scanner"):
-            duckdb_extensions.import_extension(name, con=con)
-            con.execute(f"load {name}")
+            load_extension(con, name)
         con.execute(f"call dbgen(sf = {scale})")
         con.execute(f"attach '{url}' as pg (type postgres)")
         columns = ", ".join(f"{name} {kind}" for name, kind in _TYPES.items())

@@ -27,7 +27,6 @@ CASES = {
         "readers.resource.ResourceReader.stretch.counted",
         *("readers.text_files.unpacked", "readers.text_files._fast_csv"),
         *("readers.text_files._pair", "readers.text_files._measured"),
-        "session.load_extension",
     ),
     "ops": (
         *("build.DbtSteps.tidy", "build.DbtSteps._elementary", "build.DbtSteps._attached"),

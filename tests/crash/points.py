@@ -23,7 +23,7 @@ _ALWAYS = {
     *("write", "write_text", "write_bytes", "write_table", "write_parquet", "ParquetWriter"),
     *("mkdir", "makedirs", "touch", "unlink", "remove", "rmdir", "rmtree", "rename", "symlink_to"),
     *("copytree", "copyfileobj", "copy_file_range", "copy2", "truncate", "fsync"),
-    *("mkdtemp", "TemporaryDirectory", "NamedTemporaryFile", "import_extension"),
+    *("mkdtemp", "TemporaryDirectory", "NamedTemporaryFile"),
     *("sync_destination", "managed_state", "execute_sql"),  # dlt
     *("invoke", "write_manifest", "generate_report"),  # dbt, Elementary
     *("acquire", "Popen", "check_call", "check_output", "extractall"),

@@ -5,9 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
-from typing import Any
 
-import yaml
 from copies import project_copy, thin_drop
 from homes import Home
 from test_sample_in_any_steps import MISSPELT, THIN, wrong
@@ -67,7 +65,7 @@ class Way(Runs):
         self._marts: list[Hashes] = []
         self._truths: dict[Stand, Truth] = {}
         self._projects = {
-            mended: _with_few_tests(project_copy(folder / f"project-{mended}", edits))
+            mended: project_copy(folder / f"project-{mended}", edits, few_tests=True)
             for mended, edits in ((False, ONE_BY_ONE), (True, {**ONE_BY_ONE, **MENDED}))
         }
         self._thin = self.path / "sample_data" / "thin"
@@ -157,24 +155,6 @@ class Way(Runs):
         if key not in self._truths:
             self._truths[key] = Truth(key.days, key.mended_on)
         return self._truths[key]
-
-
-def _with_few_tests(project: Path) -> Path:
-    """Tests leave nothing behind, and are most of a run: those of the tills and the ledger stay."""
-    for path in (project / "models").rglob("*.yml"):
-        if path.parent.name not in ("pos", "ops"):
-            told = yaml.safe_load(path.read_text())
-            told.pop("unit_tests", None)
-            path.write_text(yaml.safe_dump(_untested(told), sort_keys=False))
-    return project
-
-
-def _untested(node: Any) -> Any:
-    if isinstance(node, list):
-        return [_untested(each) for each in node]
-    if isinstance(node, dict):
-        return {key: _untested(value) for key, value in node.items() if key != "data_tests"}
-    return node
 
 
 BACKFILL = (

@@ -6,11 +6,15 @@ import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
+import yaml
 
 PROJECT = Path(__file__).parents[2]
+VERSION = 'version: "0.1.0"'
+"""Another one in a copy with few tests, so that its reading by dbt is not taken for the whole's."""
 
 
 def shared(factory: pytest.TempPathFactory) -> Path:
@@ -19,11 +23,16 @@ def shared(factory: pytest.TempPathFactory) -> Path:
     return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
 
-def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None) -> Path:
+def project_copy(
+    path: Path, edits: Mapping[str, tuple[str, str]] | None = None, *, few_tests: bool = False
+) -> Path:
     """A copy of the project's folder to edit: code copied, what is installed linked.
 
     Args:
+        path: where to.
         edits: file to (text, other text); where the text is empty the file is made.
+        few_tests: of its YAML's tests keep those of the tills, their scans and the ledger alone. Tests
+            leave nothing behind, and are most of what a whole build takes.
     """
     path.mkdir(parents=True)
     for name in ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular",
@@ -40,7 +49,29 @@ def project_copy(path: Path, edits: Mapping[str, tuple[str, str]] | None = None)
         assert text in before, f"{name} no longer says {text!r}"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(other if not text else before.replace(text, other))
+    if few_tests:
+        _drop_tests(path)
     return path
+
+
+def _drop_tests(project: Path) -> None:
+    declared = project / "dbt_project.yml"
+    text = declared.read_text()
+    assert VERSION in text
+    declared.write_text(text.replace(VERSION, f'{VERSION[:-1]}-few-tests"'))
+    for file in (project / "models").rglob("*.yml"):
+        if not {"pos", "ops", "scanner"} & set(file.parts):
+            told = yaml.safe_load(file.read_text())
+            told.pop("unit_tests", None)
+            file.write_text(yaml.safe_dump(_untested(told), sort_keys=False))
+
+
+def _untested(node: Any) -> Any:
+    if isinstance(node, list):
+        return [_untested(each) for each in node]
+    if isinstance(node, dict):
+        return {key: _untested(value) for key, value in node.items() if key != "data_tests"}
+    return node
 
 
 def thin_drop(drop: Path, thin: Path, which: str) -> None:

@@ -16,7 +16,6 @@ from typing import Any
 
 import jinja2
 import yaml
-from copies import PROJECT
 
 NAME = "partial_parse.msgpack"
 FOLDER: Path | None = None
@@ -51,9 +50,9 @@ class Parse:
         here.write_bytes(text.replace(place, self._place()))
 
     def remember(self) -> None:
-        """Keep the one that dbt has made, if it is the first of the project itself."""
+        """Keep the one that dbt has made, if it is the first."""
         kept, here = self._kept(), self.artifacts / NAME
-        if self.project != PROJECT or kept is None or kept.exists() or not here.exists():
+        if kept is None or kept.exists() or not here.exists():
             return
         place, text = self._place(), here.read_bytes()
         if text.count(place) == 1:  # or it was made for another place
@@ -70,9 +69,9 @@ class Parse:
         if FOLDER is None or not declared.exists():
             return None
         FOLDER.mkdir(parents=True, exist_ok=True)
-        name = yaml.safe_load(declared.read_text())["name"]
+        known = yaml.safe_load(declared.read_text())
         brokers = self.env.get("MILLRACE_SCANNER_BROKERS", "")  # they switch models on and off
-        what = "\0".join([name, self.profile, brokers])
+        what = "\0".join([known["name"], known["version"], self.profile, brokers])
         return FOLDER / hashlib.sha256(what.encode()).hexdigest()
 
     def _place(self) -> bytes:

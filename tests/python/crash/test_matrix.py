@@ -23,9 +23,9 @@ from tests.crash.shop import SHOP, Shop
 pytestmark = pytest.mark.xdist_group("crash")
 
 SEED = int(os.environ.get("MILLRACE_CRASH_SEED", date.today().toordinal()))
-KILLS = {"append": 5, "replace": 2, "files": 3, "bucket": 2, "rest": 2, "letters": 2,
-         "deletes": 2, "backfill": 3}  # fmt: skip
-"""Kills in each step."""
+KILLS = {"append": 3, "replace": 2, "files": 2, "bucket": 1, "rest": 2, "letters": 1,
+         "deletes": 2, "backfill": 2}  # fmt: skip
+"""Kills in each step, and one of a recovery besides."""
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def client(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Client]:
 def some(disturber: Disturber, step: int, count: int) -> Tally:
     """Disturb a step at some of its points."""
     tally = Tally(f"{disturber.scenario.name} {step}", SEED)
-    disturber.disturb(step, disturber.cases(step)[:count], tally, recoveries=2)
+    disturber.disturb(step, disturber.cases(step)[:count], tally, recoveries=1)
     print(f"seed {SEED}: {dict(disturber.points)}")
     return tally
 
@@ -63,14 +63,14 @@ def test_ingestion_is_killed_at_random_moments(client: Client, tmp_path: Path) -
         disturber = Disturber(store, client, SEED)
         disturber.walk()
         tally = Tally("", SEED)
-        disturber.disturb(1, disturber.moments(1, 5), tally)
+        disturber.disturb(1, disturber.moments(1, 3), tally)
         assert tally.wrong == []
-        assert tally.fired >= 3
+        assert tally.fired >= 2
         for action in ("io", "full", "scratch"):
             tally = Tally(action, SEED)
-            disturber.disturb(1, disturber.cases(1, action, "(before)")[:2], tally)
+            disturber.disturb(1, disturber.cases(1, action, "(before)")[:1], tally)
             assert tally.wrong == []
-            assert tally.fired == 2
+            assert tally.fired == 1
 
 
 def test_publishing_is_killed_at_every_point(client: Client, tmp_path: Path) -> None:
@@ -122,13 +122,13 @@ def test_a_run_of_a_small_shop_is_killed(client: Client, tmp_path: Path) -> None
     chosen = [case for case in disturber.cases(1) if case.point.startswith(("ops.", "dbt: model"))]
     dice = disturber.dice
     stops = [case for case in disturber.cases(1, "stop") if case.point.startswith(STOPPED)]
-    cases = [*chosen[:1], dice.choice(stops), *chosen[1:2], *disturber.moments(1, 1)]
+    cases = [*chosen[:1], dice.choice(stops), *disturber.moments(1, 1)]
     dice.shuffle(cases)
     tally = Tally("", SEED)
     disturber.disturb(1, cases, tally, recoveries=1)
     print(f"seed {SEED}: {cases}")
     assert tally.wrong == []
-    assert tally.fired >= 3
+    assert tally.fired >= 2
     assert tally.rows > 200
     _told_and_done(shop, client)
 

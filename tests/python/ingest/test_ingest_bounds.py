@@ -109,7 +109,7 @@ def test_bombs_take_neither_memory_nor_disk(project: Project, drop: Path) -> Non
     }.items():
         assert f"{name}: {why}" in text, text
     assert ("good", 1) in project.sql("select note, count(*) from raw_s.t group by all")
-    assert told["peak"] < 1.5 * GIB
+    assert told["peak"] < 1.8 * GIB  # 1.4 to 1.6; without the limits 2.2 and more
     kept = sum(path.stat().st_size for path in (project.root / "scratch").rglob("*"))
     assert kept < 1.5 * GIB
     print(f"peak {told['peak'] / GIB:.2f} GiB")

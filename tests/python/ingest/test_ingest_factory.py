@@ -106,7 +106,7 @@ def test_what_is_too_much_at_once_comes_in_file_by_file(
     text = "(select string_agg(md5((i * 1000 + j)::varchar), '') from range(600) r(j))"
     paths = written(tmp_path, 256, text, 24)
     assert raw._con is not None
-    raw._con.execute("set memory_limit = '60MB'")
+    raw._con.execute("set memory_limit = '48MB'")
     assert load(raw, paths) == 1
     raw._con.execute("set memory_limit = '360MB'")
     assert seen == [1] * 24, "there was room for all"

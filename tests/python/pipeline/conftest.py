@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 from datetime import date, timedelta
+from pathlib import Path
 
 import pytest
-from copies import shared
+from copies import PROJECT, project_copy, shared
 from filelock import FileLock
 from homes import SETTLED_ON, Home, January
 
@@ -19,9 +20,9 @@ FIRST, DAYS = date(2017, 1, 20), 3
 
 
 @pytest.fixture(scope="session")
-def january(tmp_path_factory: pytest.TempPathFactory) -> January:
+def january(few_tests: Path, tmp_path_factory: pytest.TempPathFactory) -> January:
     """Not to be changed by a test: take `january.home.copied(…)` for that."""
-    home = Home(tmp_path_factory.mktemp("january") / "home")
+    home = Home(tmp_path_factory.mktemp("january") / "home", few_tests)
     home.start(FIRST)
     first = home.millrace("run", "--quick-report")
     assert first.code == 0, first.text
@@ -33,33 +34,55 @@ def january(tmp_path_factory: pytest.TempPathFactory) -> January:
 
 
 @pytest.fixture(scope="session")
-def kept(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
-    """A thin home after its first whole run, and a copy of it that nobody touches.
-
-    One worker makes it for all. The run's umask forbids nothing: what is private then was made so.
-    """
-    own, made = tmp_path_factory.mktemp("settled"), shared(tmp_path_factory) / "settled"
-    with FileLock(f"{made}.lock"):
-        if not made.exists():
-            shutil.rmtree(made.with_name("settling"), ignore_errors=True)
-            first = Home(made.with_name("settling")).start(SETTLED_ON, thin=True)
-            done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
-            assert (done.code, done.out) == (0, ""), done.text
-            (first.path / "said.jsonl").write_text(done.err)
-            first.path.rename(made)
-    home = Home(made, env={"MILLRACE_PROMO_PATH": f"{made}/sample_data/thin"}).copied(own / "home")
-    return home, home.copied(own / "kept")
+def settled(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A thin home after its first whole run. Not to be changed: take a copy, or `home`."""
+    return _settled(tmp_path_factory, PROJECT, "settled")
 
 
 @pytest.fixture(scope="session")
-def settled(kept: tuple[Home, Home]) -> Home:
-    """A thin home after its first whole run. Not to be changed: take `home`, or a copy."""
-    return kept[1]
+def few_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project with few tests; to edit one, `project_copy(…, few_tests=True)`."""
+    folder = shared(tmp_path_factory) / "few-tests"
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            project_copy(folder.with_name("few-tests-draft"), few_tests=True).rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def kept(few_tests: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Home]:
+    """A settled home whose project has few tests, and a copy of it that nobody touches."""
+    first = _settled(tmp_path_factory, few_tests, "settled-few-tests")
+    return first, first.copied(first.path.with_name("kept"))
 
 
 @pytest.fixture
 def home(kept: tuple[Home, Home]) -> Home:
-    """The settled home, to be used as the test likes; where it was, so that dbt need not parse."""
+    """The settled home of `few_tests`, to be used as the test likes.
+
+    It stays where it was, so that dbt need not parse.
+    """
     shutil.rmtree(kept[0].path)
     shutil.copytree(kept[1].path, kept[0].path)
     return kept[0]
+
+
+def _settled(factory: pytest.TempPathFactory, project: Path, name: str) -> Home:
+    """A copy of a home that one worker makes for all.
+
+    The run's umask forbids nothing: what is private then was made so.
+    """
+    made = shared(factory) / name
+    with FileLock(f"{made}.lock"):
+        if not made.exists():
+            draft = made.with_name(f"{name}-draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            first = Home(draft, project).start(SETTLED_ON, thin=True)
+            done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
+            assert (done.code, done.out) == (0, ""), done.text
+            for parse in first.parses():
+                parse.remember()
+            (first.path / "said.jsonl").write_text(done.err)
+            first.path.rename(made)
+    thin = {"MILLRACE_PROMO_PATH": f"{made}/sample_data/thin"}
+    return Home(made, project, thin).copied(factory.mktemp(name) / "home")

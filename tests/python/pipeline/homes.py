@@ -98,7 +98,7 @@ class Home:
 
     def begin(self, *words: str, into: Any = subprocess.PIPE) -> subprocess.Popen[str]:
         """Start `millrace` with these words in a process group of its own."""
-        for parse in self._parses():
+        for parse in self.parses():
             parse.hand_on()
         return subprocess.Popen(
             [str(BIN / "millrace"), *words],
@@ -137,14 +137,15 @@ class Home:
 
     @contextmanager
     def _handed_on(self) -> Iterator[None]:
-        parses = self._parses()
+        parses = self.parses()
         for parse in parses:
             parse.hand_on()
         yield
-        for parse in parses:
-            parse.remember()
+        if self.project == PROJECT:
+            for parse in parses:
+                parse.remember()
 
-    def _parses(self) -> list[Parse]:
+    def parses(self) -> list[Parse]:
         """What dbt knows of the project, and of that in Elementary's command line."""
         if not self.named:
             return []
@@ -180,7 +181,7 @@ class Home:
         shutil.copytree(self.path, path)
         env = {name: v.replace(str(self.path), str(path)) for name, v in self.env.items()}
         copy = replace(self, path=path, env=env, **changes)
-        for parse in copy._parses():
+        for parse in copy.parses():
             parse.forget()
         return copy
 

@@ -95,7 +95,7 @@ from ops.settings import load
 
 settings = load()
 steps = DbtSteps(settings, Log(), Journal(settings.warehouse), Dbt(settings))
-for turn in range(6):
+for turn in range(3):
     steps.anomalies(f"turn {turn}")
 """
 
@@ -107,7 +107,7 @@ def test_they_may_run_again_in_one_process(retailer: Home, quiet: list[dict[str,
     turns = retailer.query(
         "select count(distinct run_id) from millrace.node_results where run_id like 'turn%'"
     )
-    assert turns == [(6,)]
+    assert turns == [(3,)]
 
 
 ABSENT = f"""

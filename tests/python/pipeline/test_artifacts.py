@@ -63,7 +63,7 @@ def test_a_manifest_of_another_hand_is_written_anew(home: Home) -> None:
 
 def test_a_build_of_all_completes_the_manifest_of_a_part(home: Home, tmp_path: Path) -> None:
     path = "models/marts/dim_stores.sql"
-    project = project_copy(tmp_path / "project")
+    project = project_copy(tmp_path / "project", few_tests=True)
     (project / path).write_text((project / path).read_text() + "\n-- edited\n")
     edited = Home(home.path, project, home.env)
     for words in (["build", "--select", "dim_stores"], ["run", "--quick"]):

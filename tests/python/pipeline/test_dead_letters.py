@@ -206,6 +206,7 @@ def test_replay_after_the_rule_is_mended(begun: Home, tmp_path: Path) -> None:
                 f"[{words}, Unknown]",
             ),
         },
+        few_tests=True,
     )
     assert brands
     right = Home(tmp_path / "right", project, home.env)

@@ -24,8 +24,8 @@ def told(done: Done) -> None:
     assert "Traceback" not in done.text
 
 
-def test_two_demonstrations(tmp_path: Path) -> None:
-    home = Home(tmp_path / "home").start(FIRST, thin=True)
+def test_two_demonstrations(few_tests: Path, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home", few_tests).start(FIRST, thin=True)
     first = home.millrace("sample", "demo")
     assert first.code == 0, first.text
     assert "First run: everything there is" in first.text

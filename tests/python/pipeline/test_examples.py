@@ -31,11 +31,12 @@ def in_shop(shop: Path, *statements: str) -> None:
         db.commit()
 
 
-def test_the_examples_load_and_build(settled: Home, tmp_path: Path) -> None:
+def test_the_examples_load_and_build(home: Home, tmp_path: Path) -> None:
     added = "('loyalty', 'redemptions'),"
     project = project_copy(
         tmp_path / "project",
         {LEDGER: (added, f"{added} ('shop', 'orders'), ('shop', 'exchange_rates'),")},
+        few_tests=True,
     )
     found = examples()
     assert [path.rpartition("/")[2] for path, _ in found] == [
@@ -48,9 +49,7 @@ def test_the_examples_load_and_build(settled: Home, tmp_path: Path) -> None:
             file.write(text)
 
     shop = tmp_path / "shop.sqlite"
-    env = {**settled.env, "SHOP_URL": f"sqlite:///{shop}"}
-    home = settled.copied(tmp_path / "home", project=project)
-    home = Home(home.path, project, {**home.env, **env})
+    home = Home(home.path, project, {**home.env, "SHOP_URL": f"sqlite:///{shop}"})
     in_shop(
         shop,
         "create table orders (order_id integer primary key, amount numeric, updated_at text)",

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from homes import PROJECT, SETTLED_ON, Home, kill
+from homes import SETTLED_ON, Home, kill
 
 from ops.lock import LEASE, run_lock
 from ops.settings import Settings
@@ -79,14 +79,16 @@ def stamps(home: Home) -> list[tuple[int, int]]:
 
 
 @pytest.fixture(scope="module")
-def late(settled: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+def late(kept: tuple[Home, Home], tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home whose first run died at 90 % of its build. Take a copy."""
+    settled = kept[1]
     ((total,),) = settled.query(f"select count(*) from {BUILT}")
-    home = Home(tmp_path_factory.mktemp("late") / "home").start(SETTLED_ON, thin=True)
+    path = tmp_path_factory.mktemp("late") / "home"
+    home = Home(path, settled.project).start(SETTLED_ON, thin=True)
     process = begun(home, int(AT * total))
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED)
-    settings = Settings(PROJECT, home.path, "dev", home.warehouse, home.marts, os.environ)
+    settings = Settings(home.project, home.path, "dev", home.warehouse, home.marts, os.environ)
     since, lease = time.monotonic(), 3.0
     with run_lock(home.warehouse, "run", lease=lease) as lock:
         assert LEASE - lease + time.monotonic() - since < 30
@@ -98,23 +100,23 @@ def late(settled: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     return home
 
 
-def test_the_same_command_builds_the_rest(late: Home, settled: Home, tmp_path: Path) -> None:
-    home = late.copied(tmp_path / "home")
-    told = home.millrace("status").text
+def test_the_same_command_builds_the_rest(late: Home, home: Home, tmp_path: Path) -> None:
+    there = late.copied(tmp_path / "home")
+    told = there.millrace("status").text
     assert "killed in build" in told
     assert "nodes had finished: it is gone on with" in told
-    done = home.millrace(*QUICK)
+    done = there.millrace(*QUICK)
     assert done.code == 0, done.text
-    assert twice(home) <= TWICE
-    assert home.tables("marts") == home.tables("published") == settled.tables("marts")
-    assert home.tables("staging", "snapshots") == settled.tables("staging", "snapshots")
+    assert twice(there) <= TWICE
+    assert there.tables("marts") == there.tables("published") == home.tables("marts")
+    assert there.tables("staging", "snapshots") == home.tables("staging", "snapshots")
     nodes = f"select unique_id from {BUILT} and status in ('success', 'pass') group by all"
-    assert set(home.query(nodes)) == set(settled.query(nodes)), "each was built and tested"
-    assert home.query("select status, exit_code, killed_in from ops.ops_runs order by all") == [
+    assert set(there.query(nodes)) == set(home.query(nodes)), "each was built and tested"
+    assert there.query("select status, exit_code, killed_in from ops.ops_runs order by all") == [
         ("killed", None, "build"), ("success", 0, None)
     ]  # fmt: skip
-    assert not build_log(home).exists()
-    assert "nothing new" in home.millrace(*QUICK).text
+    assert not build_log(there).exists()
+    assert "nothing new" in there.millrace(*QUICK).text
 
 
 def test_new_rows_after_a_second_kill(late: Home, home: Home, tmp_path: Path) -> None:
@@ -136,15 +138,15 @@ def test_new_rows_after_a_second_kill(late: Home, home: Home, tmp_path: Path) ->
 
 
 def test_what_another_program_wrote_makes_the_build_a_whole_one(
-    late: Home, settled: Home, tmp_path: Path
+    late: Home, home: Home, tmp_path: Path
 ) -> None:
     """So would a journal that is not heeded: then the share built twice is far too large."""
-    home = late.copied(tmp_path / "home")
-    with duckdb.connect(str(home.marts)) as con:
+    there = late.copied(tmp_path / "home")
+    with duckdb.connect(str(there.marts)) as con:
         con.execute("delete from dim_dates")
-    assert "so everything is built" in home.millrace("status").text
-    done = home.millrace(*QUICK)
+    assert "so everything is built" in there.millrace("status").text
+    done = there.millrace(*QUICK)
     assert done.code == 0, done.text
     assert "which was killed" not in done.text
-    assert home.tables("marts") == settled.tables("marts")
-    assert twice(home) > 0.5 > TWICE
+    assert there.tables("marts") == home.tables("marts")
+    assert twice(there) > 0.5 > TWICE

@@ -88,10 +88,10 @@ def test_elementarys_own_command_makes_its_report(root: Home, tmp_path: Path) ->
     assert page.stat().st_size > 100_000
 
 
-def test_with_no_home_named_it_is_the_projects_folder(settled: Home, tmp_path: Path) -> None:
-    project = project_copy(tmp_path / "project")
-    shutil.copytree(settled.path / "warehouse", project / "warehouse")
-    home = Home(project, project, settled.env, named=False)
+def test_with_no_home_named_it_is_the_projects_folder(home: Home, tmp_path: Path) -> None:
+    project = project_copy(tmp_path / "project", few_tests=True)
+    shutil.copytree(home.path / "warehouse", project / "warehouse")
+    home = Home(project, project, home.env, named=False)
     done = home.dbt("build", "--select", "dim_stores", "fct_daily_store_sales")
     assert done.code == 0, done.text[-3000:]
     assert "every finished load is built" in home.millrace("status").text

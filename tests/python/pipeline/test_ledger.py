@@ -110,6 +110,12 @@ sys.exit(not dbtRunner().invoke(sys.argv[1:]).success)
 """dbt, in which whoever asks second for a schema sees the cache of it half filled."""
 
 
+@pytest.fixture
+def home(settled: Home, tmp_path: Path) -> Home:
+    """One whose project has all its tests: they are what is tested here."""
+    return settled.copied(tmp_path / "home")
+
+
 @pytest.fixture(scope="module")
 def ledger(settled: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, Ledger]:
     """A copy of the settled home, and the ledger over it; a test puts back what it changed."""

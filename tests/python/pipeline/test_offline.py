@@ -78,16 +78,16 @@ def test_the_trap_catches(tmp_path: Path) -> None:
     assert "example" in asked.read_text()
 
 
-def test_the_same_marts_and_pages_with_loopback_only(settled: Home, tmp_path: Path) -> None:
+def test_the_same_marts_and_pages_with_loopback_only(home: Home, tmp_path: Path) -> None:
     asked = tmp_path / "asked"
     before = alone(asked)
-    home = Home(tmp_path / "home").start(SETTLED_ON, thin=True)
-    done = home.call(*before, str(BIN / "millrace"), "run")
+    cut_off = Home(tmp_path / "home", home.project).start(SETTLED_ON, thin=True)
+    done = cut_off.call(*before, str(BIN / "millrace"), "run")
     assert done.code == 0, done.text
-    assert home.tables("published") == settled.tables("published")
-    pages = {page.name for page in (home.path / "published" / "site").iterdir()}
+    assert cut_off.tables("published") == home.tables("published")
+    pages = {page.name for page in (cut_off.path / "published" / "site").iterdir()}
     assert pages == {"index.html", "docs.html", "quality.html"}
-    here, there = said(home), said(settled)
+    here, there = said(home), said(cut_off)
     assert [len(part) > 10 for part in here.values()] == [True] * 6
     assert here == there
     assert not asked.exists() or asked.read_text() == ""

@@ -69,7 +69,7 @@ def streamed(polled: tuple[Home, Polled]) -> Home:
 
 @pytest.fixture(scope="module")
 def polled(
-    tmp_path_factory: pytest.TempPathFactory, oracle: ScansOracle
+    few_tests: Path, tmp_path_factory: pytest.TempPathFactory, oracle: ScansOracle
 ) -> Iterator[tuple[Home, Polled]]:
     folder = tmp_path_factory.mktemp("streamed")
     deletes = folder / "deletes.parquet"
@@ -77,7 +77,7 @@ def polled(
     taken_back.distinct().write_parquet(str(deletes))
     with kafka() as broker:
         env = {"MILLRACE_SCANNER_BROKERS": broker.address}
-        home = Home(folder / "home", env=env).start(FIRST, thin=True)
+        home = Home(folder / "home", few_tests, env).start(FIRST, thin=True)
         _done(home, "run", "--quick-report")
         with polling(home.snapshot, deletes) as seen:
             home.advance(STEPS[0])

@@ -32,7 +32,7 @@ def _tested(home: Home, test: str) -> int:
 def test_an_edited_model_is_built_anew_and_published(home: Home, tmp_path: Path) -> None:
     """Rows that are there already get the new logic too."""
     path = "macros/basket_lines"
-    project = project_copy(tmp_path / "project")
+    project = project_copy(tmp_path / "project", few_tests=True)
     for file in project.rglob("*"):
         if file.is_file() and file.suffix in (".sql", ".yml"):
             file.write_text(file.read_text().replace("nothing_sold", "nothing_at_all"))
@@ -53,9 +53,9 @@ def test_what_plain_dbt_built_is_published_by_the_next_run(home: Home) -> None:
     refused = home.millrace("publish")
     assert refused.code == 4
     assert "something wrote to the marts" in refused.text
-    tested = _tested(home, "unique_dim_stores_store_id")
+    tested = _tested(home, DEEP)
     assert home.millrace(*QUICK).code == 0
-    assert _tested(home, "unique_dim_stores_store_id") == tested + 1
+    assert _tested(home, DEEP) == tested + 1
     assert home.snapshot.stat().st_ino != before
     again = home.millrace(*QUICK)
     assert "nothing new" in again.text
@@ -106,6 +106,7 @@ def test_a_freshness_that_cannot_be_asked_is_a_failure(home: Home, tmp_path: Pat
     project = project_copy(
         tmp_path / "project",
         {"macros/last_finished_load.sql": ("book.extracted_at", "book.no_such_column")},
+        few_tests=True,
     )
     done = Home(home.path, project, home.env).millrace(*QUICK)
     assert done.code == 1, done.text
@@ -114,7 +115,7 @@ def test_a_freshness_that_cannot_be_asked_is_a_failure(home: Home, tmp_path: Pat
 
 
 def test_a_mart_that_left_the_project_leaves_the_readers(home: Home, tmp_path: Path) -> None:
-    project = project_copy(tmp_path / "project")
+    project = project_copy(tmp_path / "project", few_tests=True)
     for suffix in (".sql", ".yml"):
         (project / f"models/marts/household_value{suffix}").unlink()
     for path in (project / "analyses").iterdir():
@@ -142,7 +143,7 @@ def test_marts_that_outlived_their_warehouse(home: Home) -> None:
 @pytest.mark.parametrize("sign", ["Running with dbt", " START "])
 def test_ctrl_c_amid_dbt_publishes_nothing(home: Home, tmp_path: Path, sign: str) -> None:
     """While dbt reads the project, and while it builds: dbt itself takes the signal for its own."""
-    project = project_copy(tmp_path / "project")
+    project = project_copy(tmp_path / "project", few_tests=True)
     log = home.path / "logs" / "dbt.log"
     before = home.snapshot.stat().st_ino
     home.advance(1)
@@ -212,7 +213,8 @@ def test_pages_that_a_first_quick_run_left_out(home: Home) -> None:
     assert "nothing new" in home.millrace("run").text
 
 
-def test_a_doubled_row_is_seen_by_the_quick_test_too(home: Home) -> None:
+def test_a_doubled_row_is_seen_by_the_quick_test_too(settled: Home, tmp_path: Path) -> None:
+    home = settled.copied(tmp_path / "home")
     test = ("test", "--select", "test_name:newest_rows_are_unique")
     assert home.dbt(*test).code == 0
     for newest in ("max", "min"):  # a new load brings a row of the newest basket, and of the oldest
