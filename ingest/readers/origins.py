@@ -7,22 +7,24 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ingest.declaration import Source, Table
-from ingest.errors import DeclarationError, IngestError, SourceError, redact
+from ingest.errors import DeclarationError, IngestError, SourceDownError, SourceError, redact
 from ingest.faults import SEE, explained, is_transient
 from ingest.readers import Environment, resolve, secrets
-from ingest.readers.rest_session import Adapter, open_session
+from ingest.readers.rest_session import TRIES, Adapter, open_session
 
 
 class Rest:
     """dlt's REST source, with the page that each item came on.
 
-    Its client tries again by itself; what lasts longer than that is the next run's business.
+    Its client tries again by itself; what lasts longer than that is the next run's business. Where
+    nobody answered for one table, it tries once for each of the others: they need not wait as long.
     """
 
     def __init__(self, source: Source, client: dict[str, Any], env: Environment) -> None:
         self._source, self._client, self._env = source, client, env
         self._hidden = secrets(source, env)
         self._adapter = Adapter((), (), source.name)
+        self._tries = TRIES
 
     def items(self, table: Table, low: str | None, kind: str) -> Iterator[tuple[Any, str]]:
         """The items of every page.
@@ -50,6 +52,8 @@ class Rest:
                 yield item, shown
         except Exception as error:
             told = explained(error, table.label, self._hidden)
+            if isinstance(told, SourceDownError) and not self._adapter.url:
+                self._tries = 1
             if type(told) is SourceError and told.mend == SEE:
                 told.message = f"what the API answered cannot be taken: {told.message}"
             raise told from None
@@ -60,8 +64,9 @@ class Rest:
         endpoint = self._endpoint(table, low)
         own = [str(self._client.get("base_url")), str(endpoint.get("path"))]
         self._adapter = Adapter(own, self._hidden, table.label)
+        session = open_session(self._adapter, self._tries)
         config: Any = {
-            "client": {**copy.deepcopy(self._client), "session": open_session(self._adapter)},
+            "client": {**copy.deepcopy(self._client), "session": session},
             "resources": [{"name": table.name, "endpoint": endpoint}],
         }
         (resource,) = rest_api_resources(config)

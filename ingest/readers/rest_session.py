@@ -11,14 +11,17 @@ from requests.adapters import HTTPAdapter
 
 from ingest.errors import SourceError
 
+TRIES = 6
+"""Of one request: some six seconds."""
 _PAGE_BYTES = 256 << 20  # of one answer, unpacked; as Python's objects it takes some times that
 _STALE_PAGES = 1000  # one after another: an API may not know the parameter of its pages
 _CHUNK = 1 << 16  # compressed bytes at a time: unpacked they may be a thousand times that
 
 
-def open_session(adapter: "Adapter") -> requests.Session:
+def open_session(adapter: "Adapter", tries: int) -> requests.Session:
     """dlt's session, which tries again by itself, over our adapter."""
-    session = Client(request_timeout=30, request_max_attempts=6, request_backoff_factor=0.2).session
+    client = Client(request_timeout=30, request_max_attempts=tries, request_backoff_factor=0.2)
+    session = client.session
     for scheme in ("http://", "https://"):
         session.mount(scheme, adapter)
     return session
@@ -43,7 +46,7 @@ class Adapter(HTTPAdapter):
         self._asked: set[bytes] = set()
         self._last: object = None
         self._stale = 0
-        self.url = ""  # of the last answer
+        self.url = ""  # of the last answer, whatever it says; of none yet
 
     def brought(self, items: object) -> None:
         """What the last page brought: other items than the page before, or it leads nowhere."""

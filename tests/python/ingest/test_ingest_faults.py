@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ from services import postgres
 
 from ingest import faults
 from ingest.errors import IngestError, SourceDownError, SourceError, redact
+from ingest.readers import origins
 from ingest.readers.addresses import attach_address
 
 CANARY = "ca/na:ry@'\\ 7%"
@@ -120,6 +122,24 @@ def test_an_api_that_is_not_there(project: Project) -> None:
     (down,) = project.load(afresh=True).errors
     assert isinstance(down, SourceDownError)
     _clean([down])
+
+
+def test_an_api_that_answers_nobody_is_waited_for_once(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not for each of its tables; of one that answers, each table is waited for."""
+    monkeypatch.setattr(origins, "TRIES", 3)
+    asked: list[str] = []
+
+    def answer(status: int) -> Answer:
+        return lambda path, n: asked.append(path) or (status, {})  # type: ignore[func-returns-value]
+
+    for status, more in ((0, 1), (503, 3)):
+        asked.clear()
+        with served(answer(status)) as url:
+            errors = project.load(_api(url, "a", "b", "c"), afresh=True).errors
+        assert [type(error) for error in errors] == [SourceDownError] * 3
+        assert Counter(asked) == {"/a": 3, "/b": more, "/c": more}
 
 
 _HOLD = """
