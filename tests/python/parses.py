@@ -16,6 +16,7 @@ from typing import Any
 
 import jinja2
 import yaml
+from copies import PROJECT
 
 NAME = "partial_parse.msgpack"
 FOLDER: Path | None = None
@@ -50,7 +51,12 @@ class Parse:
         here.write_bytes(text.replace(place, self._place()))
 
     def remember(self) -> None:
-        """Keep the one that dbt has made, if it is the first."""
+        """Keep the one that dbt has made, if it is the first of the project itself."""
+        if self.project == PROJECT:
+            self.keep()
+
+    def keep(self) -> None:
+        """Keep the one that dbt has made, if it is the first of a project of that version."""
         kept, here = self._kept(), self.artifacts / NAME
         if kept is None or kept.exists() or not here.exists():
             return

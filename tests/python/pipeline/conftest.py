@@ -81,7 +81,7 @@ def _settled(factory: pytest.TempPathFactory, project: Path, name: str) -> Home:
             done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
             assert (done.code, done.out) == (0, ""), done.text
             for parse in first.parses():
-                parse.remember()
+                parse.keep()
             (first.path / "said.jsonl").write_text(done.err)
             first.path.rename(made)
     thin = {"MILLRACE_PROMO_PATH": f"{made}/sample_data/thin"}

@@ -141,9 +141,8 @@ class Home:
         for parse in parses:
             parse.hand_on()
         yield
-        if self.project == PROJECT:
-            for parse in parses:
-                parse.remember()
+        for parse in parses:
+            parse.remember()
 
     def parses(self) -> list[Parse]:
         """What dbt knows of the project, and of that in Elementary's command line."""
