@@ -60,7 +60,7 @@ def _drop_tests(project: Path) -> None:
     assert VERSION in text
     declared.write_text(text.replace(VERSION, f'{VERSION[:-1]}-few-tests"'))
     for file in (project / "models").rglob("*.yml"):
-        if not {"pos", "ops", "scanner"} & set(file.parts):
+        if not {"pos", "ops", "scanner"} & set(file.relative_to(project).parts):
             told = yaml.safe_load(file.read_text())
             told.pop("unit_tests", None)
             file.write_text(yaml.safe_dump(_untested(told), sort_keys=False))
