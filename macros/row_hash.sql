@@ -9,14 +9,22 @@
 {% endmacro %}
 
 {% macro duckdb__row_hash(columns) -%}
-    {%- set hashes = namespace(of_all='') -%}
+    {%- set hashes = namespace(left=[]) -%}
     {%- for name, value in columns.items() -%}
         {%- set one -%}
             if({{ value }} is null, 0::ubigint, hash(hash('{{ name | lower }}', {{ value }})))
         {%- endset -%}
-        {%- set hashes.of_all = 'xor(' ~ hashes.of_all ~ ', ' ~ one ~ ')' if hashes.of_all else one -%}
+        {%- do hashes.left.append(one) -%}
     {%- endfor -%}
-    hash({{ hashes.of_all }})::hugeint
+    {#- in pairs, and pairs of pairs: one in the other, they are too deep for sqlfluff -#}
+    {%- for _ in columns if hashes.left | length > 1 -%}
+        {%- set pairs = [] -%}
+        {%- for pair in hashes.left | batch(2) -%}
+            {%- do pairs.append('xor(' ~ pair | join(', ') ~ ')' if pair | length > 1 else pair[0]) -%}
+        {%- endfor -%}
+        {%- set hashes.left = pairs -%}
+    {%- endfor -%}
+    hash({{ hashes.left[0] }})::hugeint
 {%- endmacro %}
 
 {#- The same where both sums are of one query, over the same columns: quicker, as neither names nor
