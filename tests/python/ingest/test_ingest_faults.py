@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -124,22 +123,22 @@ def test_an_api_that_is_not_there(project: Project) -> None:
     _clean([down])
 
 
+@pytest.mark.parametrize(("status", "more"), [(0, 1), (503, 3)])
 def test_an_api_that_answers_nobody_is_waited_for_once(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, status: int, more: int
 ) -> None:
     """Not for each of its tables; of one that answers, each table is waited for."""
     monkeypatch.setattr(origins, "TRIES", 3)
-    asked: list[str] = []
+    asked: dict[str, int] = {}
 
-    def answer(status: int) -> Answer:
-        return lambda path, n: asked.append(path) or (status, {})  # type: ignore[func-returns-value]
+    def answer(path: str, n: int) -> tuple[int, Any]:
+        asked[path] = n
+        return status, {}
 
-    for status, more in ((0, 1), (503, 3)):
-        asked.clear()
-        with served(answer(status)) as url:
-            errors = project.load(_api(url, "a", "b", "c"), afresh=True).errors
-        assert [type(error) for error in errors] == [SourceDownError] * 3
-        assert Counter(asked) == {"/a": 3, "/b": more, "/c": more}
+    with served(answer) as url:
+        errors = project.load(_api(url, "a", "b", "c")).errors
+    assert [type(error) for error in errors] == [SourceDownError] * 3
+    assert asked == {"/a": 3, "/b": more, "/c": more}
 
 
 _HOLD = """
