@@ -39,7 +39,8 @@ def project_copy(
                  "tests/fixtures", "analyses"):  # fmt: skip
         if (PROJECT / name).is_dir():
             shutil.copytree(PROJECT / name, path / name)
-    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "selectors.yml", ".dbtignore"):
+    for name in ("dbt_project.yml", "packages.yml", "profiles.yml", "selectors.yml", ".dbtignore",
+                 ".sqlfluff"):  # fmt: skip
         if (PROJECT / name).is_file():
             shutil.copy2(PROJECT / name, path / name)
     (path / "dbt_packages").symlink_to(PROJECT / "dbt_packages")

@@ -59,6 +59,14 @@ def test_other_habits(root: Home, words: tuple[str, ...], says: str) -> None:
     assert says in done.text
 
 
+def test_sqlfluff_lints_where_a_warehouse_is(root: Home) -> None:
+    """CI's `make lint` has none, and the ledger's SQL is written over the columns that raw has."""
+    assert root.query("select count(*) from raw_promo.promotions") > [(0,)]
+    ledger = "models/ops/ops_load_ledger.sql"
+    done = root.call(str(BIN / "sqlfluff"), "lint", "--processes", "1", ledger)
+    assert done.code == 0, done.text[-3000:]
+
+
 def test_slim_build(root: Home, tmp_path: Path) -> None:
     state = tmp_path / "state"
     assert root.dbt("parse").code == 0
