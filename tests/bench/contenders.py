@@ -77,6 +77,62 @@ def dlt_consumer(url: str, folder: Path) -> None:
     pipeline.run(messages())
 
 
+def direct(url: str, folder: Path) -> None:
+    """The same client and DuckDB, and no more: no contract, no state, no Parquet, no ledger.
+
+    Two threads: one reads the next 200,000 messages while the other inserts those before.
+    """
+    from collections.abc import Iterator
+
+    import duckdb
+    import pyarrow as pa
+    from confluent_kafka import Consumer, Message, TopicPartition
+
+    from ingest.readers.ahead import ahead
+
+    settings = {"bootstrap.servers": url, "group.id": "bench", "enable.auto.commit": False}
+    # without the two, its queue runs dry and it takes four times as long
+    consumer = Consumer({**settings, "fetch.queue.backoff.ms": 5, "queued.min.messages": 200_000})
+    places = [TopicPartition("sales", number, 0) for number in range(3)]
+    left = sum(consumer.get_watermark_offsets(place)[1] for place in places)
+    consumer.assign(places)
+
+    def pieces() -> Iterator[pa.Table]:
+        nonlocal left
+        while left:
+            batches: list[pa.RecordBatch] = []
+            while left and sum(batch.num_rows for batch in batches) < 200_000:
+                given = [each for each in consumer.consume(10_000, 1.0) if each.error() is None]
+                left -= len(given)
+                columns = [
+                    pa.array(list(map(Message.partition, given)), pa.int32()),
+                    pa.array(list(map(Message.offset, given)), pa.int64()),
+                    pa.array(list(map(Message.key, given)), pa.binary()),
+                    pa.array(list(map(Message.value, given)), pa.string()),
+                ]
+                names = ["_partition", "_offset", "_key", "value"]
+                batches.append(pa.RecordBatch.from_arrays(columns, names))
+            yield pa.Table.from_batches(batches)
+
+    con = duckdb.connect(str(folder / "out.duckdb"))
+    con.execute("set preserve_insertion_order = false")
+    types = (
+        '{"event_id": "bigint", "customer_id": "bigint", "product": "varchar", '
+        '"quantity": "integer", "amount": "decimal(12, 2)", "currency": "varchar", '
+        '"channel": "varchar", "sold_at": "timestamp", "note": "varchar"}'
+    )
+    rows = (
+        "select unnest(json_transform(value::json, $types)), _partition, _offset, _key from piece"
+    ).replace("$types", f"'{types}'")
+    made = False
+    for piece in ahead(pieces()):
+        con.register("piece", piece)
+        con.execute(f"insert into sales {rows}" if made else f"create table sales as {rows}")
+        made = True
+    con.close()
+    consumer.close()
+
+
 def dlt_pyarrow(url: str, folder: Path) -> None:
     """dlt's own reader over SQLAlchemy, rows turned into Arrow."""
     _dlt(url, folder, "pyarrow")

@@ -22,10 +22,11 @@ from tests.bench import measure
 from tests.bench.measure import BenchError, Cost
 from tests.crash.client import PATHS
 
-LIMIT, MILLRACE, PYTHON = "limit", "millrace", "dlt python"
+LIMIT, DIRECT, MILLRACE, PYTHON = "limit", "duckdb alone", "millrace", "dlt python"
 LAND, TAKE = "millrace land", "its load"
 WHAT = {
     LIMIT: "Kafka's own ConsumerPerformance, which reads and counts",
+    DIRECT: "the same client and DuckDB, parsed and typed: no contract, no state, no ledger",
     MILLRACE: "parsed, every column typed, rules on seven, into the raw table",
     LAND: "a reader that lands the messages as Parquet",
     TAKE: "what has landed, parsed, typed and checked, into the raw table",
@@ -117,7 +118,7 @@ def _one(
         (declared / "_shop__sources.yml").write_text(told)
     if name == LAND:  # the load says first where reading begins
         measure.run(ours("millrace"), home / "log.txt")
-    word = {LAND: "land", PYTHON: "dlt_consumer"}.get(name, "millrace")
+    word = {LAND: "land", DIRECT: "direct", PYTHON: "dlt_consumer"}.get(name, "millrace")
     cost = measure.run(command or ours(word), home / "log.txt")
     if name == LAND:
         return cost  # its load shows that nothing is lost
@@ -203,6 +204,7 @@ def verdicts(lines: list[Line]) -> list[str]:
     said = []
     if LIMIT in found:
         said.append(f"{found[LIMIT].wall / found[MILLRACE].wall:.2f} of the limit (aim ≥ 0.5)")
+        said.append(f"{found[MILLRACE].wall / found[DIRECT].wall:.2f} × DuckDB alone")
     if PYTHON in found:
         said.append(
             f"{found[PYTHON].wall / found[MILLRACE].wall:.1f} × the Python way (aim ≥ 5), "
