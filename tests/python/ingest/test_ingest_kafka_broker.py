@@ -1,32 +1,28 @@
 """What a broker can do to its readers: ask for a password, and lose the end of its log."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import landing_readers
 import pytest
-from lines import well
+from lines import rows, well
 from projects import Project, source, table
 from real_topics import Topic
 from services import free_port, kafka
 
 pytestmark = pytest.mark.xdist_group("kafka")
 
-ROOT = Path(__file__).parents[3]
 PASSWORD = "h3rring-and-c1der"
 JAAS = (
     f'org.apache.kafka.common.security.plain.PlainLoginModule required user_reader="{PASSWORD}" ;'
 )
 
 
-def declared(topic: Topic, landing: str | None = None, **client: str) -> dict[str, Any]:
-    own = {"topic": topic.name, "primary_key": ["id"]} | ({"landing": landing} if landing else {})
-    made = table("lines", {"id": "bigint"}, **own)
+def declared(topic: Topic, **client: str) -> dict[str, Any]:
+    made = table("lines", {"id": "bigint"}, topic=topic.name, primary_key=["id"])
     return source("shop", made, kind="kafka", brokers="env:SHOP_BROKERS", client=client)
 
 
@@ -100,19 +96,13 @@ def test_a_log_that_was_cut_back_is_told_and_accepted_by_name(
 def test_a_reader_that_lands_waits_for_a_broker_that_comes_back(project: Project) -> None:
     with kafka() as broker:
         topic = Topic(broker.address, 1)
-        project.env["SHOP_BROKERS"] = broker.address
-        well(project.load(declared(topic, landing=str(project.root / "landing"))))
-        topic.send([(str(n), {"id": n}) for n in range(3)])
+        well(project.load(landing_readers.declared(project, topic)))
+        topic.send(rows(3))
         broker.stop()
-        (project.root / "dbt_project.yml").write_text("name: shop\n")
-        reader = subprocess.Popen(
-            [sys.executable, "-m", "ops.cli", "land", "shop.lines"],
-            cwd=project.root, env={**os.environ, **project.env, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-        )  # fmt: skip
+        readers = landing_readers.Readers(project)
+        reader = readers.land()
         # nothing tells from outside that it has asked in vain: the first time takes four seconds
         time.sleep(8)
         broker.start()
-        said, _ = reader.communicate(timeout=60)
-        assert "3 messages in 1 files" in said
-        assert reader.returncode == 0
+        assert reader.wait(60) == 0, readers.said()
+        assert "3 messages in 1 files" in readers.said()

@@ -1,13 +1,9 @@
 """Readers land a topic's messages, one load takes them: each once, whatever dies or overlaps."""
 
-import json
 import os
-import random
 import signal
 import subprocess
 import sys
-import threading
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,15 +12,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import typer
+from landing_readers import declared, ends, files, landed, lander
 from lines import COLUMNS, ids, rows, well
-from projects import Project, source, table
+from projects import Project
 from real_topics import Topic
 
 from ingest.destination import Destination
 from ingest.errors import DeclarationError, LoadError, SourceError
 from ingest.readers import kafka_broker, land, landing
 from ingest.readers.kafka import KafkaReader
-from ingest.readers.land import Lander, Round, Share
+from ingest.readers.land import Share
 from ingest.readers.landed import Landed
 from ingest.readers.landing import Landing
 from ingest.readers.messages import SCHEMA
@@ -35,8 +32,6 @@ from ops.cli_land import _share
 from sample.broker import Broker
 
 pytestmark = pytest.mark.xdist_group("kafka")
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -56,31 +51,6 @@ def small(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of ten messages."""
     monkeypatch.setattr(land, "_WINDOW", 10)
     monkeypatch.setattr(kafka_broker, "_AT_ONCE", 10)
-
-
-def declared(project: Project, topic: Topic, columns: Any = None, **ingest: Any) -> dict[str, Any]:
-    own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1,
-           "landing": str(project.root / "landing"), **ingest}  # fmt: skip
-    made = table("lines", columns or COLUMNS, **own)
-    return source("shop", made, kind="kafka", brokers=topic.address)
-
-
-def lander(project: Project, share: Share | None = None) -> Lander:
-    declared = project.loader().source
-    return Lander(declared, declared.tables[0], project.env, share or Share())
-
-
-def landed(project: Project, share: Share | None = None) -> Round:
-    """One round of a reader that has just begun."""
-    done = lander(project, share).round()
-    assert not done.problem, done.problem
-    return done
-
-
-def files(project: Project) -> list[Path]:
-    """All that is in the landing, but the position."""
-    found = (project.root / "landing").rglob("*")
-    return sorted(path for path in found if path.is_file() and path.name != "position.json")
 
 
 def stopped(project: Project, words: str, accept: Any = "") -> str:
@@ -110,13 +80,6 @@ def test_each_committed_message_that_landed_comes_once(begun: Project, topic: To
     assert not well(begun.load(afresh=True)).loads
     begun.check_books("shop")
     assert topic.group("millrace.shop.lines") == ends(topic, begun)
-
-
-def ends(topic: Topic, project: Project) -> dict[int, int]:
-    """The last stable offsets of the topic."""
-    broker = lander(project)._broker
-    every = [(topic.name, number) for number in range(topic.partitions)]
-    return {number: at for (_, number), at in broker.end(every).items()}
 
 
 @pytest.mark.usefixtures("small")
@@ -429,120 +392,3 @@ def test_a_share_that_is_none_is_refused(words: tuple[str | None, str | None]) -
         _share(*words)
     assert _share(None, "2/2") == Share(nth=1, of=2)
     assert _share("0,3", None) == Share(numbers=frozenset({0, 3}))
-
-
-class Readers:
-    """Reader processes and loads that are killed at random moments and begun again."""
-
-    def __init__(self, project: Project) -> None:
-        (project.root / "dbt_project.yml").write_text("name: shop\n")
-        self._project, self._logs = project, list[Path]()
-
-    def land(self, *words: str) -> subprocess.Popen[bytes]:
-        """`millrace land`; one that goes on has landed something when this returns."""
-        command = [sys.executable, "-m", "ops.cli", "land", "shop.lines", *words]
-        process = self._begin(command, self._project.root)
-        ends = time.monotonic() + 60
-        while "--every" in words and "messages in" not in self._logs[-1].read_text():
-            assert process.poll() is None, self.said()
-            assert time.monotonic() < ends, self.said()
-            time.sleep(0.02)
-        return process
-
-    def load(self) -> subprocess.Popen[bytes]:
-        """A load in a process of its own."""
-        root = str(self._project.root)
-        do = (
-            "from pathlib import Path; from projects import Project; "
-            f"print(*Project(Path({root!r})).loader().load('killed').errors)"
-        )
-        return self._begin([sys.executable, "-c", do], ROOT)
-
-    def _begin(self, command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-        paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
-        self._logs.append(self._project.root / f"log-{len(self._logs)}")
-        with self._logs[-1].open("ab") as log:
-            return subprocess.Popen(
-                command, cwd=folder, stdout=log, stderr=log,
-                env={**os.environ, "PYTHONPATH": paths, "RUNTIME__DLTHUB_TELEMETRY": "false"},
-            )  # fmt: skip
-
-    def said(self) -> str:
-        """What they have said, the end of it."""
-        return "\n".join(log.read_text()[-500:] for log in self._logs)
-
-    def kill(self, process: subprocess.Popen[bytes]) -> None:
-        """By SIGKILL; it must not have ended by itself."""
-        assert process.poll() is None, self.said()
-        process.kill()
-        process.wait()
-
-
-@pytest.mark.parametrize(
-    ("shares", "kills"),
-    [((("--share", "1/2"), ("--share", "2/2")), 3), (((), ()), 2)],
-    ids=["each its half", "both all"],
-)
-def test_readers_and_loads_are_killed(
-    project: Project, broker: Broker, shares: tuple[tuple[str, ...], ...], kills: int
-) -> None:
-    """Messages come all the while, in transactions of which some are aborted."""
-    seed = int(os.environ.get("MILLRACE_CRASH_SEED", time.time_ns() % 10_000))
-    print(f"MILLRACE_CRASH_SEED={seed}")
-    dice, topic = random.Random(seed), Topic(broker.address, 4)
-    well(project.load(declared(project, topic)))
-    readers = Readers(project)
-    sent: list[int] = []
-    ended = threading.Event()
-
-    def produce() -> None:
-        number = 0
-        while not ended.is_set():
-            made = rows(300, number)
-            number += 300
-            ending = dice.choice(["commit", "commit", "abort", ""])
-            topic.send(made, transaction=ending)
-            sent.extend(range(number - 300, number) if ending != "abort" else ())
-            time.sleep(0.1)
-
-    producer = threading.Thread(target=produce)
-    producer.start()
-    every = ("--every", "0.1s")
-    running = [readers.land(*share, *every) for share in shares]
-    killed = 0
-    try:
-        for number in range(kills):
-            load = readers.load()
-            time.sleep(dice.uniform(0, 0.5))
-            one = number % len(running)
-            readers.kill(running[one])
-            running[one] = readers.land(*shares[one], *every)
-            time.sleep(dice.uniform(0, 2))
-            if load.poll() is None and number % 2 == 0:
-                readers.kill(load)
-                killed += 1
-            load.wait()
-        ended.set()
-        producer.join()
-        for process in running:
-            process.send_signal(signal.SIGTERM)
-        assert [process.wait(60) for process in running] == [0, 0], readers.said()
-    finally:
-        ended.set()
-        for process in running:
-            process.kill()
-            process.wait()
-    assert readers.land().wait(60) == 0, readers.said()
-    well(project.load(afresh=True))
-    print(f"{len(sent)} messages; {killed} loads were killed")
-    assert len(sent) > 1000
-    found = project.raw("shop.lines", "_topic, _partition, _offset, id")
-    assert [key for *_, key in sorted(found, key=lambda row: row[3])] == sent
-    assert len({row[:3] for row in found}) == len(sent)
-    project.check_books("shop")
-    state = project.loader().states()["lines"]
-    (only,) = state["kafka"]["topics"].values()
-    assert {int(n): at for n, at in only["next"].items()} == ends(topic, project)
-    told = json.loads((project.root / "landing" / "shop.lines" / "position.json").read_text())
-    assert told == {"committer": state["landing"], "kafka": state["kafka"]}
-    assert not files(project)
