@@ -4,7 +4,7 @@ import copy
 import importlib
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from ingest.declaration import Source, Table
 from ingest.errors import DeclarationError, IngestError, SourceDownError, SourceError, redact
@@ -17,14 +17,15 @@ class Rest:
     """dlt's REST source, with the page that each item came on.
 
     Its client tries again by itself; what lasts longer than that is the next run's business. Where
-    nobody answered for one table, it tries once for each of the others: they need not wait as long.
+    a host did not answer for one table, it is tried once for the next: that need not wait as long.
     """
 
     def __init__(self, source: Source, client: dict[str, Any], env: Environment) -> None:
         self._source, self._client, self._env = source, client, env
         self._hidden = secrets(source, env)
         self._adapter = Adapter((), (), source.name)
-        self._tries = TRIES
+        self._host = ""  # of the table that is read
+        self._silent: set[str] = set()  # hosts that did not answer when they were last asked
 
     def items(self, table: Table, low: str | None, kind: str) -> Iterator[tuple[Any, str]]:
         """The items of every page.
@@ -53,10 +54,13 @@ class Rest:
         except Exception as error:
             told = explained(error, table.label, self._hidden)
             if isinstance(told, SourceDownError) and not self._adapter.url:
-                self._tries = 1
+                self._silent.add(self._host)
             if type(told) is SourceError and told.mend == SEE:
                 told.message = f"what the API answered cannot be taken: {told.message}"
             raise told from None
+        finally:
+            if self._adapter.url:
+                self._silent.discard(self._host)
 
     def _resource(self, table: Table, low: str | None) -> Any:
         from dlt.sources.rest_api import rest_api_resources
@@ -64,7 +68,8 @@ class Rest:
         endpoint = self._endpoint(table, low)
         own = [str(self._client.get("base_url")), str(endpoint.get("path"))]
         self._adapter = Adapter(own, self._hidden, table.label)
-        session = open_session(self._adapter, self._tries)
+        self._host = urlsplit(urljoin(*own)).netloc
+        session = open_session(self._adapter, 1 if self._host in self._silent else TRIES)
         config: Any = {
             "client": {**copy.deepcopy(self._client), "session": session},
             "resources": [{"name": table.name, "endpoint": endpoint}],

@@ -62,10 +62,10 @@ class Adapter(HTTPAdapter):
         """
         self._keep_at_home(request)
         response = super().send(request, *args, **options)
+        self.url = response.url
         self._take(response)
         if response.ok and not response.is_redirect:
             self._turn(request, response)
-        self.url = response.url
         return response
 
     def _keep_at_home(self, request: requests.PreparedRequest) -> None:

@@ -141,6 +141,22 @@ def test_an_api_that_answers_nobody_is_waited_for_once(
     assert asked == {"/a": 3, "/b": more, "/c": more}
 
 
+def test_an_api_that_answers_again_is_waited_for_as_before(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(origins, "TRIES", 2)
+
+    def answer(path: str, n: int) -> tuple[int, Any]:
+        status = {"/a": 0, "/c": 503 if n == 1 else 200}.get(path, 200)
+        return status, {"items": [{"id": 1}]}
+
+    with served(answer) as url:
+        (error,) = project.load(_api(url, "a", "b", "c")).errors
+    assert isinstance(error, SourceDownError)
+    assert "api.a" in str(error)
+    assert project.raw("api.c", "id") == [(1,)]
+
+
 _HOLD = """
 import sqlite3, sys, time
 con = sqlite3.connect(sys.argv[1], isolation_level=None)
