@@ -66,9 +66,9 @@ class Rest:
         from dlt.sources.rest_api import rest_api_resources
 
         endpoint = self._endpoint(table, low)
-        own = [str(self._client.get("base_url")), str(endpoint.get("path"))]
-        self._adapter = Adapter(own, self._hidden, table.label)
-        self._host = urlsplit(urljoin(*own)).netloc
+        base, path = str(self._client.get("base_url")), str(endpoint.get("path"))
+        self._adapter = Adapter((base, path), self._hidden, table.label)
+        self._host = urlsplit(urljoin(base, path)).netloc
         session = open_session(self._adapter, 1 if self._host in self._silent else TRIES)
         config: Any = {
             "client": {**copy.deepcopy(self._client), "session": session},

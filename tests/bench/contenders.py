@@ -80,7 +80,8 @@ def dlt_consumer(url: str, folder: Path) -> None:
 def direct(url: str, folder: Path) -> None:
     """The same client and DuckDB, and no more: no contract, no state, no Parquet, no ledger.
 
-    Two threads: one reads the next 200,000 messages while the other inserts those before.
+    Two threads: one reads the next 200,000 messages while the other inserts those before. Of where
+    a message stood it keeps partition, offset and key.
     """
     from collections.abc import Iterator
 
@@ -88,11 +89,12 @@ def direct(url: str, folder: Path) -> None:
     import pyarrow as pa
     from confluent_kafka import Consumer, Message, TopicPartition
 
+    from ingest.readers import kafka_broker
     from ingest.readers.ahead import ahead
 
-    settings = {"bootstrap.servers": url, "group.id": "bench", "enable.auto.commit": False}
-    # without the two, its queue runs dry and it takes four times as long
-    consumer = Consumer({**settings, "fetch.queue.backoff.ms": 5, "queued.min.messages": 200_000})
+    # as Millrace's reader has it, but that no message says where a partition ends
+    reading = {**kafka_broker._READING, "enable.partition.eof": False}
+    consumer = Consumer({"bootstrap.servers": url, "group.id": "bench", **reading})
     places = [TopicPartition("sales", number, 0) for number in range(3)]
     left = sum(consumer.get_watermark_offsets(place)[1] for place in places)
     consumer.assign(places)
@@ -102,7 +104,9 @@ def direct(url: str, folder: Path) -> None:
         while left:
             batches: list[pa.RecordBatch] = []
             while left and sum(batch.num_rows for batch in batches) < 200_000:
-                given = [each for each in consumer.consume(10_000, 1.0) if each.error() is None]
+                given = consumer.consume(min(10_000, left), 20.0)
+                if not given or any(map(Message.error, given)):
+                    raise SystemExit(f"the broker sent {given[:1]}, {left} messages are left")
                 left -= len(given)
                 columns = [
                     pa.array(list(map(Message.partition, given)), pa.int32()),

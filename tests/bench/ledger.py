@@ -38,7 +38,8 @@ class Found:
         cpu: of the run, processor; those that follow are as well.
         nodes: of the ledger's nodes, by name.
         checksums: of raw's rows.
-        limit: to read and hash each copy of a row once: accepted, in raw, in staging, in the marts.
+        limit: to read and hash each copy of a row once: as accepted (for which raw is read
+            twice), in raw, in staging and in the marts.
     """
 
     rows: int

@@ -31,8 +31,8 @@ def project_copy(
     Args:
         path: where to.
         edits: file to (text, other text); where the text is empty the file is made.
-        few_tests: of its YAML's tests keep those of the tills, their scans and the ledger alone.
-            Tests leave nothing behind, and are most of what a whole build takes.
+        few_tests: of its YAML's tests keep those of the models of the tills, of their scans and of
+            `ops`. Tests leave nothing behind, and are most of what a whole build takes.
     """
     path.mkdir(parents=True)
     for name in ("models", "macros", "seeds", "snapshots", "tests/generic", "tests/singular",

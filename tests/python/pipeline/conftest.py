@@ -45,7 +45,9 @@ def few_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = shared(tmp_path_factory) / "few-tests"
     with FileLock(f"{folder}.lock"):
         if not folder.exists():
-            project_copy(folder.with_name("few-tests-draft"), few_tests=True).rename(folder)
+            draft = folder.with_name("few-tests-draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            project_copy(draft, few_tests=True).rename(folder)
     return folder
 
 

@@ -201,10 +201,6 @@ def test_replay_after_the_rule_is_mended(begun: Home, tmp_path: Path) -> None:
                 "accepted_values: [National, Private]",
                 f"accepted_values: [{words}]",
             ),
-            "models/marts/dim_products.yml": (
-                "[National, Private, Unknown]",
-                f"[{words}, Unknown]",
-            ),
         },
         few_tests=True,
     )

@@ -123,6 +123,20 @@ def ledger(settled: Home, tmp_path_factory: pytest.TempPathFactory) -> tuple[Hom
     return home, Ledger(home)
 
 
+def test_later_days_raise_no_false_alarm(home: Home) -> None:
+    """All tests of the YAML, in builds upon builds: of the new loads alone, and of all rows."""
+    for words in (("run", "--quick-report"), ("run",)):
+        home.advance(1)
+        done = home.millrace(*words)
+        assert done.code == 0, done.text
+        ((told,),) = home.query(
+            "select list(distinct regexp_extract(node_name, '_is_what_.*')) "
+            "from millrace.node_results where status = 'pass' "
+            "and run_id = (select max(run_id) from millrace.node_results)"
+        )
+        assert {"_is_what_is_staged", "_is_what_raw_holds"} <= set(told)
+
+
 def test_the_ledger_tells_of_nothing_where_all_is_well(ledger: tuple[Home, Ledger]) -> None:
     assert ledger[1].differences() == []
 
