@@ -6,6 +6,7 @@ settings that it has by itself.
 
 import sys
 from pathlib import Path
+from typing import Any
 
 
 def limit(url: str, folder: Path) -> None:
@@ -50,18 +51,14 @@ def dlt_consumer(url: str, folder: Path) -> None:
     from collections.abc import Iterator
 
     import dlt
-    from confluent_kafka import Consumer, TopicPartition
-
-    topic, partitions = "sales", 3
+    from confluent_kafka import Consumer
 
     @dlt.resource(name="sales", write_disposition="append")
     def messages() -> Iterator[list[dict[str, object]]]:
         consumer = Consumer(
             {"bootstrap.servers": url, "group.id": "bench", "enable.auto.commit": False}
         )
-        places = [TopicPartition(topic, number, 0) for number in range(partitions)]
-        left = sum(consumer.get_watermark_offsets(place)[1] for place in places)
-        consumer.assign(places)
+        left = _whole(consumer)
         while left:
             given = [each for each in consumer.consume(10_000, 1.0) if each.error() is None]
             left -= len(given)
@@ -87,7 +84,7 @@ def direct(url: str, folder: Path) -> None:
 
     import duckdb
     import pyarrow as pa
-    from confluent_kafka import Consumer, Message, TopicPartition
+    from confluent_kafka import Consumer, Message
 
     from ingest.readers import kafka_broker
     from ingest.readers.ahead import ahead
@@ -95,9 +92,7 @@ def direct(url: str, folder: Path) -> None:
     # as Millrace's reader has it, but that no message says where a partition ends
     reading = {**kafka_broker._READING, "enable.partition.eof": False}
     consumer = Consumer({"bootstrap.servers": url, "group.id": "bench", **reading})
-    places = [TopicPartition("sales", number, 0) for number in range(3)]
-    left = sum(consumer.get_watermark_offsets(place)[1] for place in places)
-    consumer.assign(places)
+    left = _whole(consumer)
 
     def pieces() -> Iterator[pa.Table]:
         nonlocal left
@@ -125,16 +120,23 @@ def direct(url: str, folder: Path) -> None:
         '"quantity": "integer", "amount": "decimal(12, 2)", "currency": "varchar", '
         '"channel": "varchar", "sold_at": "timestamp", "note": "varchar"}'
     )
-    rows = (
-        "select unnest(json_transform(value::json, $types)), _partition, _offset, _key from piece"
-    ).replace("$types", f"'{types}'")
-    made = False
+    values = f"unnest(json_transform(value::json, '{types}'))"
+    rows = f"select {values}, _partition, _offset, _key from piece"
     for piece in ahead(pieces()):
         con.register("piece", piece)
-        con.execute(f"insert into sales {rows}" if made else f"create table sales as {rows}")
-        made = True
+        con.execute(f"create table if not exists sales as {rows} limit 0")
+        con.execute(f"insert into sales {rows}")
     con.close()
     consumer.close()
+
+
+def _whole(consumer: Any) -> int:
+    """Assign all that the topic holds; how many messages that is."""
+    from confluent_kafka import TopicPartition
+
+    places = [TopicPartition("sales", number, 0) for number in range(3)]
+    consumer.assign(places)
+    return sum(consumer.get_watermark_offsets(place)[1] for place in places)
 
 
 def dlt_pyarrow(url: str, folder: Path) -> None:

@@ -7,20 +7,18 @@ import time
 from pathlib import Path
 from typing import Any
 
-from lines import COLUMNS
-from projects import Project, source, table
+import lines
+from copies import PROJECT
+from projects import Project
 from real_topics import Topic
 
 from ingest.readers.land import Lander, Round, Share
 
-ROOT = Path(__file__).parents[3]
-
 
 def declared(project: Project, topic: Topic, columns: Any = None, **ingest: Any) -> dict[str, Any]:
-    own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1,
-           "landing": str(project.root / "landing"), **ingest}  # fmt: skip
-    made = table("lines", columns or COLUMNS, **own)
-    return source("shop", made, kind="kafka", brokers=topic.address)
+    """The declaration of `shop.lines`, whose messages land below the project."""
+    own = {"landing": str(project.root / "landing"), **ingest}
+    return lines.declared(topic, columns, **own)
 
 
 def lander(project: Project, share: Share | None = None) -> Lander:
@@ -63,7 +61,7 @@ class Readers:
         while "--every" in words and "messages in" not in self._logs[-1].read_text():
             assert process.poll() is None, self.said()
             assert time.monotonic() < ends, self.said()
-            time.sleep(0.02)
+            time.sleep(0.02)  # between two looks at its log, until the deadline above
         return process
 
     def load(self) -> subprocess.Popen[bytes]:
@@ -73,10 +71,10 @@ class Readers:
             "from pathlib import Path; from projects import Project; "
             f"print(*Project(Path({root!r})).loader().load('killed').errors)"
         )
-        return self._begin([sys.executable, "-c", do], ROOT)
+        return self._begin([sys.executable, "-c", do], PROJECT)
 
     def _begin(self, command: list[str], folder: Path) -> subprocess.Popen[bytes]:
-        paths = os.pathsep.join(map(str, (ROOT, Path(__file__).parent)))
+        paths = os.pathsep.join(map(str, (PROJECT, Path(__file__).parent)))
         self._logs.append(self._project.root / f"log-{len(self._logs)}")
         with self._logs[-1].open("ab") as log:
             return subprocess.Popen(

@@ -10,6 +10,13 @@ from ingest.load import SourceResult
 COLUMNS: dict[str, Any] = {"id": {"data_type": "bigint", "required": True}, "amount": "integer"}
 
 
+def declared(topic: Topic, columns: Any = None, **ingest: Any) -> dict[str, Any]:
+    """The declaration of one topic as `shop.lines`, whose messages have the key `id`."""
+    own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1} | ingest
+    made = table("lines", columns or COLUMNS, **own)
+    return source("shop", made, kind="kafka", brokers=topic.address)
+
+
 def rows(count: int, first: int = 0) -> list[tuple[str, dict[str, int]]]:
     """Good messages: a key and a value for each."""
     return [(str(n), {"id": n, "amount": n * 2}) for n in range(first, first + count)]

@@ -3,8 +3,8 @@
 from typing import Any
 
 import pytest
-from lines import COLUMNS, ids, rows, well
-from projects import Project, source, table
+from lines import COLUMNS, declared, ids, rows, well
+from projects import Project
 from real_topics import Topic
 
 from ingest.errors import SourceError
@@ -20,12 +20,6 @@ pytestmark = pytest.mark.xdist_group("kafka")
 @pytest.fixture
 def topic(broker: Broker) -> Topic:
     return Topic(broker.address)
-
-
-def declared(topic: Topic, columns: dict[str, Any] = COLUMNS, **ingest: Any) -> dict[str, Any]:
-    """The declaration of one topic as `shop.lines`, whose messages have the key `id`."""
-    own = {"topic": topic.name, "primary_key": ["id"], "max_dead": 1} | ingest
-    return source("shop", table("lines", columns, **own), kind="kafka", brokers=topic.address)
 
 
 def stopped(project: Project, words: str) -> str:

@@ -43,7 +43,7 @@ def test_readers_and_loads_are_killed(
             ending = dice.choice(["commit", "commit", "abort", ""])
             topic.send(made, transaction=ending)
             sent.extend(range(number - 300, number) if ending != "abort" else ())
-            time.sleep(0.1)
+            time.sleep(0.1)  # a steady trickle, so that every kill meets some
 
     producer = threading.Thread(target=produce)
     producer.start()
@@ -53,11 +53,11 @@ def test_readers_and_loads_are_killed(
     try:
         for number in range(kills):
             load = readers.load()
-            time.sleep(dice.uniform(0, 0.5))
+            time.sleep(dice.uniform(0, 0.5))  # a random moment of the load, and of the reader
             one = number % len(running)
             readers.kill(running[one])
             running[one] = readers.land(*shares[one], *every)
-            time.sleep(dice.uniform(0, 2))
+            time.sleep(dice.uniform(0, 2))  # a random moment, of the load again
             if load.poll() is None and number % 2 == 0:
                 readers.kill(load)
                 killed += 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -42,13 +43,9 @@ def settled(tmp_path_factory: pytest.TempPathFactory) -> Home:
 @pytest.fixture(scope="session")
 def few_tests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project with few tests; to edit one, `project_copy(…, few_tests=True)`."""
-    folder = shared(tmp_path_factory) / "few-tests"
-    with FileLock(f"{folder}.lock"):
-        if not folder.exists():
-            draft = folder.with_name("few-tests-draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            project_copy(draft, few_tests=True).rename(folder)
-    return folder
+    return _made_once(
+        shared(tmp_path_factory) / "few-tests", lambda draft: project_copy(draft, few_tests=True)
+    )
 
 
 @pytest.fixture(scope="session")
@@ -69,22 +66,31 @@ def home(kept: tuple[Home, Home]) -> Home:
     return kept[0]
 
 
+def _made_once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """A folder for all workers: made by the first, elsewhere, so that one who dies leaves none."""
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            draft = folder.with_name(f"{folder.name}-draft")
+            shutil.rmtree(draft, ignore_errors=True)
+            make(draft)
+            draft.rename(folder)
+    return folder
+
+
 def _settled(factory: pytest.TempPathFactory, project: Path, name: str) -> Home:
     """A copy of a home that one worker makes for all.
 
     The run's umask forbids nothing: what is private then was made so.
     """
-    made = shared(factory) / name
-    with FileLock(f"{made}.lock"):
-        if not made.exists():
-            draft = made.with_name(f"{name}-draft")
-            shutil.rmtree(draft, ignore_errors=True)
-            first = Home(draft, project).start(SETTLED_ON, thin=True)
-            done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
-            assert (done.code, done.out) == (0, ""), done.text
-            for parse in first.parses():
-                parse.keep()
-            (first.path / "said.jsonl").write_text(done.err)
-            first.path.rename(made)
+
+    def make(draft: Path) -> None:
+        first = Home(draft, project).start(SETTLED_ON, thin=True)
+        done = first.call("sh", "-c", "umask 000; exec millrace run --log-json")
+        assert (done.code, done.out) == (0, ""), done.text
+        for parse in first.parses():
+            parse.keep()
+        (first.path / "said.jsonl").write_text(done.err)
+
+    made = _made_once(shared(factory) / name, make)
     thin = {"MILLRACE_PROMO_PATH": f"{made}/sample_data/thin"}
     return Home(made, project, thin).copied(factory.mktemp(name) / "home")
